@@ -1,0 +1,16 @@
+//! The policy of fnguard: what a function may do, as plain data and pure decisions.
+//!
+//! | room | what it holds | in the shipped function |
+//! |---|---|---|
+//! | [`model`] | plain data, `decide`, the compiled form and its encoding | yes |
+//! | [`syscalls`] | system call numbers and names, the allow table with its reasons | names only |
+//! | `source` | `guard.toml` to model, diagnostics, the JSON Schema (feature `source`) | no |
+//! | `filter` | model to BPF, and an interpreter for tests (feature `filter`) | no |
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "filter")]
+pub mod filter;
+pub mod model;
+#[cfg(feature = "source")]
+pub mod source;
+pub mod syscalls;

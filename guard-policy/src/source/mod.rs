@@ -1,0 +1,72 @@
+//! `guard.toml` to [`model`](crate::model): the parser with its diagnostics, the table of keys and
+//! what is printed from it. Off in the shipped function, which carries a compiled policy.
+//!
+//! ```
+//! use fnguard_policy::source;
+//!
+//! let wrong = "version = 1\n[network]\nalow = [\"api.stripe.com:443\"]\n";
+//! let errors = source::parse(wrong, "guard.toml").unwrap_err();
+//! assert_eq!(
+//!     errors.to_string(),
+//!     "guard.toml:3:1: unknown key `alow` in [network]
+//!   |
+//! 3 | alow = [\"api.stripe.com:443\"]
+//!   | ^^^^
+//!   = expected: one of `allow`, `listen`, `mode`, `allow_any`
+//!   = help: did you mean `allow`?
+//!
+//! 1 error in the policy"
+//! );
+//! ```
+
+mod canonical;
+mod diagnostic;
+mod document;
+mod fault;
+pub mod keys;
+mod paths;
+mod punycode;
+pub mod reference;
+mod rule;
+mod shared_names;
+mod variables;
+mod words;
+
+pub use canonical::{canonical, rule_text};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+
+use crate::model::Policy;
+use sha2::{Digest, Sha256};
+
+/// A policy that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// The policy.
+    pub policy: Policy,
+    /// SHA-256 of the text.
+    pub hash: [u8; 32],
+    /// What holds and is probably not what was meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Parses the text of a `guard.toml`. `origin` is what messages call the file.
+///
+/// # Errors
+///
+/// Everything that is wrong with the text, not only the first fault: TOML syntax, unknown,
+/// duplicate and reserved keys, wrong types, and rules that mean nothing or too much.
+///
+/// ```
+/// use fnguard_policy::{model::Mode, source};
+/// let parsed = source::parse("version = 1\nmode = \"audit\"\n", "guard.toml")?;
+/// assert_eq!(parsed.policy.network.mode, Mode::Audit);
+/// assert!(parsed.warnings.is_empty());
+/// # Ok::<(), source::Diagnostics>(())
+/// ```
+pub fn parse(text: &str, origin: &str) -> Result<Parsed, Diagnostics> {
+    let (policy, found) = document::read(text, origin);
+    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(Diagnostics::new(found));
+    }
+    Ok(Parsed { policy, hash: Sha256::digest(text.as_bytes()).into(), warnings: found })
+}
