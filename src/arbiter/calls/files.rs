@@ -1,0 +1,307 @@
+//! Calls that change a path, or open one. Where Landlock holds the rule the path is read for the
+//! record, a refusal is answered here, and what is allowed goes on for Landlock to decide again.
+
+use super::super::Arbiter;
+use super::super::target::{Blame, Caller, path};
+use super::refuse::Refused;
+use super::{Outcome, Proceed};
+use crate::report::{Action, Control};
+use crate::sys::{Errno, descriptor};
+use fnguard_policy::model::{self, Mode, narrowest_read_rule, narrowest_write_rule};
+use std::os::fd::AsFd;
+
+/// How a call names what it works on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Family {
+    /// Opens: directory, path and flags are at these arguments.
+    Open { directory: Option<usize>, path: usize, flags: Flags },
+    /// Changes one path.
+    Change { directory: Option<usize>, path: usize, follow: bool },
+    /// Changes two.
+    ChangeTwo { first: (Option<usize>, usize), second: (Option<usize>, usize) },
+    /// Changes permission bits of a path; the mode is at the last index.
+    Mode { directory: Option<usize>, path: usize, mode: usize },
+    /// Changes permission bits of a descriptor.
+    DescriptorMode,
+    /// Changes owners or extended attributes: never needed by a function, never allowed.
+    Owner { directory: Option<usize>, path: Option<usize> },
+}
+
+/// Where the flags of an open are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flags {
+    /// In a register.
+    Register(usize),
+    /// At the start of a structure (openat2).
+    Behind(usize),
+    /// Always writing and creating (creat).
+    Creat,
+}
+
+/// The family of a call, if it is one of these.
+pub(super) fn family(caller: &Caller<'_>) -> Option<Family> {
+    let number = i64::from(caller.number());
+    let change = |directory, path, follow| Some(Family::Change { directory, path, follow });
+    #[cfg(target_arch = "x86_64")]
+    match number {
+        libc::SYS_open => return Some(Family::Open { directory: None, path: 0, flags: Flags::Register(1) }),
+        libc::SYS_creat => return Some(Family::Open { directory: None, path: 0, flags: Flags::Creat }),
+        libc::SYS_unlink | libc::SYS_rmdir | libc::SYS_mkdir | libc::SYS_mknod => {
+            return change(None, 0, false);
+        }
+        libc::SYS_symlink => return change(None, 1, false),
+        libc::SYS_rename | libc::SYS_link => {
+            return Some(Family::ChangeTwo { first: (None, 0), second: (None, 1) });
+        }
+        libc::SYS_chmod => return Some(Family::Mode { directory: None, path: 0, mode: 1 }),
+        libc::SYS_chown | libc::SYS_lchown => {
+            return Some(Family::Owner { directory: None, path: Some(0) });
+        }
+        _ => {}
+    }
+    const FCHMODAT2: i64 = 452;
+    match number {
+        libc::SYS_openat => Some(Family::Open { directory: Some(0), path: 1, flags: Flags::Register(2) }),
+        libc::SYS_openat2 => Some(Family::Open { directory: Some(0), path: 1, flags: Flags::Behind(2) }),
+        libc::SYS_unlinkat | libc::SYS_mkdirat | libc::SYS_mknodat => change(Some(0), 1, false),
+        libc::SYS_symlinkat => change(Some(1), 2, false),
+        libc::SYS_truncate => change(None, 0, true),
+        libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => {
+            Some(Family::ChangeTwo { first: (Some(0), 1), second: (Some(2), 3) })
+        }
+        libc::SYS_fchmodat | FCHMODAT2 => Some(Family::Mode { directory: Some(0), path: 1, mode: 2 }),
+        libc::SYS_fchmod => Some(Family::DescriptorMode),
+        libc::SYS_fchownat => Some(Family::Owner { directory: Some(0), path: Some(1) }),
+        libc::SYS_fchown | libc::SYS_fsetxattr | libc::SYS_fremovexattr => {
+            Some(Family::Owner { directory: None, path: None })
+        }
+        libc::SYS_setxattr | libc::SYS_lsetxattr | libc::SYS_removexattr | libc::SYS_lremovexattr => {
+            Some(Family::Owner { directory: None, path: Some(0) })
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn decide(arbiter: &Arbiter, caller: &Caller<'_>, family: Family) -> Result<Outcome, Blame> {
+    match family {
+        Family::Open { directory, path, flags } => open(arbiter, caller, directory, path, flags),
+        Family::Change { directory, path, follow } => {
+            match change(arbiter, caller, directory, path, follow)? {
+                Some(outcome) => Ok(outcome),
+                None => Ok(Outcome::Proceed(go_on(arbiter))),
+            }
+        }
+        Family::ChangeTwo { first, second } => {
+            for (directory, path) in [first, second] {
+                if let Some(outcome) = change(arbiter, caller, directory, path, false)? {
+                    return Ok(outcome);
+                }
+            }
+            Ok(Outcome::Proceed(go_on(arbiter)))
+        }
+        Family::Mode { directory, path, mode } => change_mode(arbiter, caller, directory, path, mode),
+        Family::DescriptorMode => descriptor_mode(arbiter, caller),
+        Family::Owner { directory, path } => {
+            let text = match path {
+                Some(path) => named(caller, directory, path, false)?.text,
+                None => format!("descriptor {}", caller.int(0)),
+            };
+            if arbiter.policy.files.mode == Mode::Audit {
+                let _ = refuse_write(arbiter, caller, &text, Action::Audited);
+                return Ok(Outcome::Proceed(Proceed::Audit));
+            }
+            Ok(Refused::new(Control::Files, "guard.owners", Errno(libc::EPERM)).path(text).report(
+                arbiter,
+                caller,
+                Action::Blocked,
+            ))
+        }
+    }
+}
+
+fn open(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: usize,
+    flags: Flags,
+) -> Result<Outcome, Blame> {
+    const WRITING: i32 = libc::O_CREAT | libc::O_TRUNC | 0x0040_0000 /* __O_TMPFILE */;
+    let flags = match flags {
+        Flags::Register(index) => caller.int(index),
+        Flags::Behind(index) => {
+            let how = caller.read(caller.arg(index), 8)?;
+            how.first_chunk::<8>().map_or(0, |flags| u64::from_ne_bytes(*flags) as i32)
+        }
+        Flags::Creat => libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC,
+    };
+    let writes =
+        flags & libc::O_PATH == 0 && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & WRITING != 0);
+    let follow = flags & libc::O_NOFOLLOW == 0;
+    let resolved = match named(caller, directory, path, follow) {
+        Ok(resolved) => resolved,
+        // /proc/self/exe is a magic link as well: its own code by another name.
+        Err(Blame::Caller(Errno(libc::ELOOP))) if arbiter.own_code.is_some() && !writes => {
+            return own_code_by_link(arbiter, caller, path);
+        }
+        // A magic link of /proc, such as /dev/stdout: what it leads to is open already, or is a
+        // file for which Landlock decides.
+        Err(Blame::Caller(Errno(libc::ELOOP))) => return Ok(Outcome::Proceed(go_on(arbiter))),
+        Err(blame) => return Err(blame),
+    };
+    if writes {
+        if always_writable(&resolved.text) {
+            return Ok(Outcome::Proceed(go_on(arbiter)));
+        }
+        if let Some(outcome) = settle_write(arbiter, caller, &resolved.text) {
+            return Ok(outcome);
+        }
+    }
+    if flags & libc::O_ACCMODE != libc::O_WRONLY && flags & libc::O_PATH == 0 {
+        if arbiter.own_code.as_deref() == Some(&resolved.text) {
+            let action = match arbiter.policy.files.mode {
+                Mode::Audit => Action::Audited,
+                Mode::Enforce => Action::Blocked,
+            };
+            return Ok(Refused::new(Control::Files, "files.own_code", Errno(libc::EACCES))
+                .hint("[files] own_code = \"allow\"".to_owned())
+                .path(resolved.text)
+                .report(arbiter, caller, action));
+        }
+        let decision = arbiter.policy.decide_read(&resolved.text);
+        let action = match decision.action {
+            model::Action::Allow => return Ok(Outcome::Proceed(go_on(arbiter))),
+            model::Action::Audit => Action::Audited,
+            model::Action::Deny => Action::Blocked,
+        };
+        return Ok(Refused::new(Control::Files, decision.rule.key, Errno(libc::EACCES))
+            .hint(narrowest_read_rule(&resolved.text))
+            .path(resolved.text)
+            .report(arbiter, caller, action));
+    }
+    Ok(Outcome::Proceed(go_on(arbiter)))
+}
+
+/// A read through a magic link while the own code is closed: Landlock decides on the file behind
+/// it; the record is made where the link is one that leads there.
+fn own_code_by_link(arbiter: &Arbiter, caller: &Caller<'_>, path: usize) -> Result<Outcome, Blame> {
+    let given = caller.read_string(caller.arg(path), 4096)?;
+    if given.ends_with(b"/exe") && arbiter.policy.files.mode == Mode::Enforce {
+        return Ok(Refused::new(Control::Files, "files.own_code", Errno(libc::EACCES))
+            .hint("[files] own_code = \"allow\"".to_owned())
+            .path(crate::report::text::visible(&given))
+            .report(arbiter, caller, Action::Blocked));
+    }
+    Ok(Outcome::Proceed(go_on(arbiter)))
+}
+
+fn change(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: usize,
+    follow: bool,
+) -> Result<Option<Outcome>, Blame> {
+    let resolved = named(caller, directory, path, follow)?;
+    Ok(settle_write(arbiter, caller, &resolved.text))
+}
+
+/// Decides a change; the outcome where it is refused.
+fn settle_write(arbiter: &Arbiter, caller: &Caller<'_>, text: &str) -> Option<Outcome> {
+    match arbiter.policy.decide_write(text).action {
+        model::Action::Allow => None,
+        model::Action::Audit => {
+            let _ = refuse_write(arbiter, caller, text, Action::Audited);
+            None
+        }
+        model::Action::Deny => Some(refuse_write(arbiter, caller, text, Action::Blocked)),
+    }
+}
+
+pub(super) fn refuse_write(arbiter: &Arbiter, caller: &Caller<'_>, text: &str, action: Action) -> Outcome {
+    Refused::new(Control::Files, "files.write", Errno(libc::EACCES))
+        .path(text.to_owned())
+        .hint(narrowest_write_rule(text))
+        .report(arbiter, caller, action)
+}
+
+/// chmod(2) and its kin are nothing Landlock knows of: performed on the object that was decided
+/// on. A pipe's mode stays as it is, whoever asks: it keeps the logs' reading end shut.
+fn change_mode(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: usize,
+    mode: usize,
+) -> Result<Outcome, Blame> {
+    let resolved = match named(caller, directory, path, true) {
+        Ok(resolved) => resolved,
+        Err(Blame::Caller(Errno(libc::ELOOP))) => {
+            return Ok(refuse_pipe(arbiter, caller, "a descriptor by its path in /proc".to_owned()));
+        }
+        Err(blame) => return Err(blame),
+    };
+    let Some(object) = resolved.object else { return Err(Blame::Caller(Errno(libc::ENOENT))) };
+    if descriptor::identify(object.as_fd()).map_err(Blame::Guard)?.kind() == libc::S_IFIFO {
+        return Ok(refuse_pipe(arbiter, caller, resolved.text));
+    }
+    if let Some(outcome) = settle_write(arbiter, caller, &resolved.text) {
+        return Ok(outcome);
+    }
+    Ok(match crate::sys::path::change_mode(object.as_fd(), caller.arg(mode) as u32) {
+        Ok(()) => Outcome::Value(0),
+        Err(errno) => Outcome::Error(errno),
+    })
+}
+
+fn descriptor_mode(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let copy = caller.descriptor(caller.int(0))?;
+    let identity = descriptor::identify(copy.as_fd()).map_err(Blame::Guard)?;
+    if identity.kind() == libc::S_IFIFO {
+        return Ok(refuse_pipe(arbiter, caller, format!("descriptor {}", caller.int(0))));
+    }
+    let text = crate::sys::path::path_of(copy.as_fd()).map_err(Blame::Guard)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    // A file without a name, such as a memfd, belongs to whoever made it.
+    if text.starts_with('/')
+        && !text.ends_with(" (deleted)")
+        && let Some(outcome) = settle_write(arbiter, caller, &text)
+    {
+        return Ok(outcome);
+    }
+    Ok(match descriptor::change_mode(copy.as_fd(), caller.arg(1) as u32) {
+        Ok(()) => Outcome::Value(0),
+        Err(errno) => Outcome::Error(errno),
+    })
+}
+
+fn refuse_pipe(arbiter: &Arbiter, caller: &Caller<'_>, what: String) -> Outcome {
+    Refused::new(Control::Guard, "guard.logs", Errno(libc::EPERM)).path(what).report(
+        arbiter,
+        caller,
+        Action::Blocked,
+    )
+}
+
+fn named(
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: usize,
+    follow: bool,
+) -> Result<path::Resolved, Blame> {
+    let directory = directory.map_or(libc::AT_FDCWD, |index| caller.int(index));
+    path::read(caller, directory, caller.arg(path), follow)
+}
+
+/// Why an allowed file call goes on.
+fn go_on(arbiter: &Arbiter) -> Proceed {
+    match (arbiter.policy.files.mode, arbiter.domain.write) {
+        (Mode::Audit, _) => Proceed::Audit,
+        (Mode::Enforce, true) => Proceed::LandlockHolds,
+        (Mode::Enforce, false) => Proceed::NotHeld,
+    }
+}
+
+fn always_writable(path: &str) -> bool {
+    matches!(path, "/dev/null" | "/dev/zero" | "/dev/full")
+}

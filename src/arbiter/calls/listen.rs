@@ -1,0 +1,152 @@
+//! bind(2) and listen(2): what others may reach in this process.
+
+use super::super::Arbiter;
+use super::super::target::address::{self, Address};
+use super::super::target::{Blame, Caller};
+use super::Outcome;
+use super::connect::{Socket, read_address, refuse_family, resolve_unix};
+use super::refuse::Refused;
+use crate::report::{Action, Control};
+use crate::sys::{Errno, network};
+use fnguard_policy::model::{self, Peer, narrowest_listen_rule};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+pub(super) fn bind(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let bytes = read_address(caller, caller.arg(1), caller.int(2))?;
+    let socket = Socket::take(caller, caller.int(0))?;
+    let perform = |bytes: &[u8]| match network::bind(socket.fd.as_fd(), bytes) {
+        Ok(()) => Outcome::Value(0),
+        Err(errno) => Outcome::Error(errno),
+    };
+    let mut bytes = bytes;
+    if socket.family == libc::AF_INET
+        && address::parse(&bytes) == Ok(Address::Unspecified)
+        && let Some(family) = bytes.get_mut(..2)
+    {
+        // On an IPv4 socket AF_UNSPEC with every-address is AF_INET, port and all (inet_bind).
+        family.copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    }
+    match address::parse(&bytes).map_err(Blame::Caller)? {
+        Address::Inet { to, scope } => {
+            // An ephemeral port is what every client has; only listen(2) makes it a door, and a
+            // datagram socket answers only whom it has written to or who guesses its port.
+            if to.port() == 0 {
+                return Ok(perform(&address::encode(to, scope, socket.is_v6())));
+            }
+            let peer = Peer::local(to.ip(), to.port(), socket.transport());
+            Ok(match settle(arbiter, caller, &peer, to.to_string()) {
+                Some(outcome) => outcome,
+                None => perform(&address::encode(to, scope, socket.is_v6())),
+            })
+        }
+        // No socket but IPv4's takes AF_UNSPEC, and an unnamed unix address asks for a name of the
+        // kernel's choice.
+        Address::Unspecified | Address::UnixUnnamed => Ok(perform(&bytes)),
+        Address::UnixAbstract(name) => {
+            let shown = format!("unix:@{}", crate::report::text::visible(&name));
+            Ok(match settle(arbiter, caller, &Peer::UnixAbstract(name.clone()), shown) {
+                Some(outcome) => outcome,
+                None => perform(&address::encode_abstract(&name)),
+            })
+        }
+        Address::UnixPath(given) => bind_path(arbiter, caller, &socket, &given),
+        Address::Netlink { port: _, groups: 0 } => Ok(perform(&bytes)),
+        Address::Netlink { groups, .. } => {
+            Ok(refuse_family(arbiter, caller, format!("netlink groups {groups:#x}")))
+        }
+        Address::Other(family) => Ok(refuse_family(arbiter, caller, format!("family {family}"))),
+    }
+}
+
+/// A unix socket by path is a file as well: the policy must let the function listen there *and*
+/// write there, since the arbiter, which makes it, is held by no Landlock domain.
+fn bind_path(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    socket: &Socket,
+    given: &[u8],
+) -> Result<Outcome, Blame> {
+    use std::os::fd::AsRawFd;
+    let resolved = match resolve_unix(arbiter, caller, given, false)? {
+        Ok(resolved) => resolved,
+        Err(outcome) => return Ok(outcome),
+    };
+    if resolved.object.is_some() {
+        return Err(Blame::Caller(Errno(libc::EADDRINUSE)));
+    }
+    let shown = format!("unix:{}", resolved.text);
+    if let Some(outcome) = settle(arbiter, caller, &Peer::UnixPath(resolved.text.clone()), shown) {
+        return Ok(outcome);
+    }
+    if arbiter.policy.decide_write(&resolved.text).action == model::Action::Deny {
+        return Ok(super::files::refuse_write(arbiter, caller, &resolved.text, Action::Blocked));
+    }
+    let Some((parent, last)) = resolved.text.rsplit_once('/') else {
+        return Err(Blame::Caller(Errno(libc::EINVAL)));
+    };
+    let parent = std::ffi::CString::new(if parent.is_empty() { "/" } else { parent })
+        .map_err(|_| Blame::Caller(Errno(libc::EINVAL)))?;
+    let directory =
+        crate::sys::path::open(&parent, libc::O_PATH | libc::O_DIRECTORY).map_err(Blame::Caller)?;
+    // The directory may have been exchanged since it was resolved: what was opened must be the
+    // same place.
+    let place = crate::sys::path::path_of(directory.as_fd()).map_err(Blame::Guard)?;
+    if place != parent.as_bytes() {
+        return Err(Blame::Guard(Errno(libc::EXDEV)));
+    }
+    let by_object = format!("/proc/self/fd/{}/{last}", directory.as_raw_fd());
+    let bytes = address::encode_unix(by_object.as_bytes()).ok_or(Blame::Caller(Errno(libc::ENAMETOOLONG)))?;
+    Ok(match network::bind(socket.fd.as_fd(), &bytes) {
+        Ok(()) => Outcome::Value(0),
+        Err(errno) => Outcome::Error(errno),
+    })
+}
+
+pub(super) fn listen(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let socket = Socket::take(caller, caller.int(0))?;
+    let bytes = network::local_address(socket.fd.as_fd()).map_err(Blame::Caller)?;
+    let refused = match address::parse(&bytes).map_err(Blame::Caller)? {
+        // Not bound: listen(2) would open an ephemeral port.
+        Address::Inet { to, .. } => {
+            let peer = Peer::local(to.ip(), to.port(), socket.transport());
+            settle(arbiter, caller, &peer, SocketAddr::to_string(&to))
+        }
+        Address::UnixPath(path) => {
+            let path = String::from_utf8_lossy(&path).into_owned();
+            // The arbiter itself made the file (see `bind_path`); its name then is its own.
+            if path.starts_with("/proc/self/fd/") {
+                None
+            } else {
+                settle(arbiter, caller, &Peer::UnixPath(path.clone()), format!("unix:{path}"))
+            }
+        }
+        Address::UnixAbstract(name) => {
+            let shown = format!("unix:@{}", crate::report::text::visible(&name));
+            settle(arbiter, caller, &Peer::UnixAbstract(name), shown)
+        }
+        _ => Some(refuse_family(arbiter, caller, "listening on a socket without an address".to_owned())),
+    };
+    if let Some(outcome) = refused {
+        return Ok(outcome);
+    }
+    Ok(match network::listen(socket.fd.as_fd(), caller.int(1)) {
+        Ok(()) => Outcome::Value(0),
+        Err(errno) => Outcome::Error(errno),
+    })
+}
+
+/// Decides whether others may reach the function at `peer`; the outcome where they may not.
+fn settle(arbiter: &Arbiter, caller: &Caller<'_>, peer: &Peer, shown: String) -> Option<Outcome> {
+    let decision = arbiter.policy.decide_listen(peer);
+    let action = match decision.action {
+        model::Action::Allow => return None,
+        model::Action::Audit => Action::Audited,
+        model::Action::Deny => Action::Blocked,
+    };
+    let outcome = Refused::new(Control::Network, decision.rule.key, Errno(libc::EACCES))
+        .address(shown)
+        .hint(narrowest_listen_rule(peer))
+        .report(arbiter, caller, action);
+    (action == Action::Blocked).then_some(outcome)
+}

@@ -1,0 +1,70 @@
+//! mmap(2), mprotect(2), pkey_mprotect(2) with PROT_EXEC: only what a program loads.
+
+use super::super::Arbiter;
+use super::super::images::Phase;
+use super::super::target::{Blame, Caller};
+use super::refuse::Refused;
+use super::{Outcome, Proceed};
+use crate::report::Control;
+use crate::sys::{Errno, path};
+use fnguard_policy::model::{Action, Executable, Mode};
+use std::os::fd::AsFd;
+
+pub(super) fn map(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let (protection, flags) = (caller.int(2), caller.int(3));
+    let process = caller.process()?;
+    let phase = arbiter.images.phase(process);
+    if phase == Phase::Loading && !arbiter.images.is_allowed_image(process) {
+        // An interpreter run on another file: nothing of that file has run yet.
+        let _ = crate::sys::signal::send(process, libc::SIGKILL);
+        return Ok(Refused::new(Control::Exec, "exec.allow", Errno(libc::EACCES))
+            .program(arbiter.images.image_of(process))
+            .detail("the image is none of the allowed programs; killed before it ran".to_owned())
+            .report(arbiter, caller, crate::report::Action::Blocked));
+    }
+    if arbiter.policy.memory.executable == Executable::Any {
+        return Ok(Outcome::Proceed(Proceed::PolicyAny));
+    }
+    let from_file = flags & libc::MAP_ANONYMOUS == 0;
+    let writable = protection & libc::PROT_WRITE != 0;
+    let wanted = from_file && !writable;
+    match (arbiter.policy.memory.executable, phase) {
+        (Executable::Files, _) if wanted && is_installed(arbiter, caller)? => {
+            Ok(Outcome::Proceed(Proceed::PolicyAny))
+        }
+        // With one thread, and memory shared with nobody since the exec, nobody can exchange the
+        // descriptor between this look and the map.
+        (_, Phase::Loading) if wanted && caller.threads()? == 1 && is_installed(arbiter, caller)? => {
+            Ok(Outcome::Proceed(Proceed::Loading))
+        }
+        _ => Ok(refuse(arbiter, caller, from_file)),
+    }
+}
+
+/// Whether the file to be mapped is one that the function could not have made: it has a name, and
+/// the name lies where the function may not write. A memfd, a deleted file and a library dropped
+/// into /tmp are none.
+fn is_installed(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<bool, Blame> {
+    let file = caller.descriptor(caller.int(4))?;
+    let path = path::path_of(file.as_fd()).map_err(Blame::Guard)?;
+    let path = String::from_utf8_lossy(&path).into_owned();
+    let written = arbiter.policy.files.mode == Mode::Enforce
+        && !arbiter.policy.files.write.iter().any(|base| base == "/")
+        && arbiter.policy.decide_write(&path).action == Action::Allow;
+    Ok(path.starts_with('/') && !path.starts_with("/memfd:") && !path.ends_with(" (deleted)") && !written)
+}
+
+pub(super) fn protect(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    if arbiter.policy.memory.executable == Executable::Any {
+        return Ok(Outcome::Proceed(Proceed::PolicyAny));
+    }
+    Ok(refuse(arbiter, caller, false))
+}
+
+fn refuse(arbiter: &Arbiter, caller: &Caller<'_>, from_file: bool) -> Outcome {
+    let hint = if from_file { "[memory] executable = \"files\"" } else { "[memory] executable = \"any\"" };
+    Refused::new(Control::Memory, "memory.executable", Errno(libc::EPERM))
+        .detail(format!("length {:#x}, protection {:#x}", caller.arg(1), caller.int(2)))
+        .hint(hint.to_owned())
+        .report(arbiter, caller, crate::report::Action::Blocked)
+}

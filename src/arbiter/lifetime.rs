@@ -1,0 +1,138 @@
+//! Signals, the function's end, and the arbiter's own: the main thread's work.
+//!
+//! The function stays in the arbiter's process group and session, so that the platform's SIGKILL
+//! to the group reaches both and a terminal's job control works. What a process sent to the
+//! arbiter is passed on; what the terminal sent to the whole group reached the function already;
+//! what the function sent is not passed on.
+
+use super::Arbiter;
+use crate::report::Ended;
+use crate::sys::descriptor::{self, PollFd};
+use crate::sys::process::{self, End};
+use crate::sys::signal::{self, Received};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// How long the pumps may go on after the function's end, where another process holds its pipes.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Waits for the function's end, drains everything, and ends this process the same way.
+pub(super) fn run(arbiter: &Arbiter, pidfd: &OwnedFd, signals: &OwnedFd) -> ! {
+    let end = loop {
+        let mut entries =
+            [PollFd::new(pidfd.as_fd(), libc::POLLIN), PollFd::new(signals.as_fd(), libc::POLLIN)];
+        if descriptor::poll(&mut entries, -1).is_err() {
+            continue;
+        }
+        if entries[1].happened() != 0 {
+            while let Ok(Some(received)) = signal::receive(signals.as_fd()) {
+                pass_on(arbiter, received);
+            }
+        }
+        if let Some(end) = reap(arbiter) {
+            break end;
+        }
+    };
+    finish(arbiter, end)
+}
+
+/// Takes what has changed in child processes. As pid 1 the arbiter inherits every orphan, and
+/// must reap them all.
+fn reap(arbiter: &Arbiter) -> Option<End> {
+    loop {
+        match process::wait(-1, false) {
+            Ok(Some((pid, End::Stopped(stopped)))) if pid == arbiter.function => mirror_stop(stopped),
+            Ok(Some((pid, end @ (End::Exited(_) | End::Killed(_))))) if pid == arbiter.function => {
+                return Some(end);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            // No child is left: the function was reaped by nobody else, so this cannot be.
+            Err(_) => return Some(End::Exited(125)),
+        }
+    }
+}
+
+/// Passes a signal on to the function.
+fn pass_on(arbiter: &Arbiter, received: Received) {
+    let Received { signal: number, code, sender } = received;
+    let of_terminal = code > 0;
+    let from_function =
+        i32::try_from(sender).is_ok_and(|sender| sender == arbiter.function || sender == process::own_pid());
+    match number {
+        libc::SIGCHLD => {}
+        // The function's own job-control stops are mirrored when wait tells of them.
+        _ if of_terminal || from_function => {}
+        number => {
+            // It has ended already: its end is on its way.
+            let _ = signal::send(arbiter.function, number);
+        }
+    }
+}
+
+/// Stops this process as the terminal stopped the function, so that the shell sees its job stop;
+/// continued, the group's SIGCONT has reached the function as well.
+fn mirror_stop(stopped: i32) {
+    if matches!(stopped, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
+        let _ = signal::send(process::own_pid(), libc::SIGSTOP);
+    }
+}
+
+fn finish(arbiter: &Arbiter, end: End) -> ! {
+    if let Some(output) = arbiter.output.get() {
+        output.end(DRAIN);
+    }
+    let late = arbiter.invocations().take_late();
+    for output in late {
+        arbiter.witness.record(output);
+    }
+    arbiter.witness.summarise();
+    let counts = arbiter.witness.counts();
+    let pid = u32::try_from(arbiter.function).ok();
+    match end {
+        End::Killed(number) => {
+            arbiter.witness.record(Ended { exit: None, signal: Some(signal_name(number)), counts, pid })
+        }
+        End::Exited(status) if status != 0 || counts.blocked > 0 || counts.audited > 0 => {
+            arbiter.witness.record(Ended { exit: Some(status), signal: None, counts, pid });
+        }
+        _ => {}
+    }
+    arbiter.witness.end(DRAIN);
+    match end {
+        End::Killed(number) => {
+            signal::end_by(number);
+            // Still here: pid 1 of a namespace can't end itself by a signal.
+            process::exit(128 + number)
+        }
+        End::Exited(status) => process::exit(status),
+        End::Stopped(_) | End::Continued => process::exit(125),
+    }
+}
+
+/// A signal's name, or its number.
+fn signal_name(number: i32) -> String {
+    const NAMES: [(i32, &str); 17] = [
+        (libc::SIGHUP, "SIGHUP"),
+        (libc::SIGINT, "SIGINT"),
+        (libc::SIGQUIT, "SIGQUIT"),
+        (libc::SIGILL, "SIGILL"),
+        (libc::SIGTRAP, "SIGTRAP"),
+        (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGBUS, "SIGBUS"),
+        (libc::SIGFPE, "SIGFPE"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGUSR1, "SIGUSR1"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGUSR2, "SIGUSR2"),
+        (libc::SIGPIPE, "SIGPIPE"),
+        (libc::SIGALRM, "SIGALRM"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGSYS, "SIGSYS"),
+        (libc::SIGXCPU, "SIGXCPU"),
+    ];
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == number)
+        .map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned())
+}

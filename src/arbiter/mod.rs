@@ -1,0 +1,255 @@
+//! The arbiter: the other process, above the function. It decides, performs what is allowed, and
+//! carries everything that leaves.
+//!
+//! | room | what it does |
+//! |---|---|
+//! | `begin` | the arbiter's half of arming: handshake, read-back, posture line, threads |
+//! | `lifetime` | signals, the function's end, the arbiter's own |
+//! | `serve` | takes notifications; `calls` decides and performs them |
+//! | `target` | the only place that touches the function's process |
+//! | `images` | programs and their load phases |
+//! | `pending` | performed but not delivered |
+//! | `links`, `invocations`, `vault` | what the function's side asks; open requests; secrets |
+//! | `names` | the DNS proxy and its bindings |
+//! | `output`, `witness` | the pumps; the records |
+//!
+//! It shares no writable memory with the function. Nothing the function sends can end it: what
+//! can't be understood ends that message, and a failure of the arbiter's own is a refusal.
+
+pub(crate) mod begin;
+mod calls;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod images;
+mod invocations;
+mod lifetime;
+mod links;
+pub mod names;
+mod output;
+mod pending;
+mod serve;
+mod target;
+mod vault;
+mod witness;
+
+use crate::confine::DomainState;
+use crate::redact;
+use crate::report::{self, Barrier, BarrierOutcome, LateSecret, Stream, Violation};
+use fnguard_policy::model::{Name, Peer, Policy, RuleRef};
+use images::Images;
+use invocations::Invocations;
+use links::Links;
+use names::{Binding, Lookup, Names, Refusal, Upstream, Verdict};
+use output::{Output, PumpEvents};
+use pending::Pending;
+use serve::Servers;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use vault::Vault;
+use witness::Witness;
+
+/// How long a response waits for the bytes that were written before it.
+const BARRIER: Duration = Duration::from_millis(500);
+/// How long it waits where it may not be held up.
+const SOON: Duration = Duration::from_millis(1);
+
+/// Everything the arbiter holds.
+pub(crate) struct Arbiter {
+    policy: Arc<Policy>,
+    /// The function's process.
+    function: i32,
+    /// Whether the launcher started it (an attribute forked it in place otherwise).
+    launched: bool,
+    /// The seccomp listener; `None` where the platform forbids one.
+    listener: Option<OwnedFd>,
+    /// Whether a received call waits through signals that do not kill (Linux 5.19).
+    waits_killable: bool,
+    domain: DomainState,
+    /// The function's own program, where `[files] own_code` forbids opening it.
+    own_code: Option<String>,
+    /// Peers that are allowed without a rule: the runtime API that the platform named.
+    implicit: Vec<Peer>,
+    secrets: Vault,
+    witness: Arc<Witness>,
+    invocations: Arc<Mutex<Invocations>>,
+    images: Images,
+    links: Links,
+    pending: Pending,
+    servers: Servers,
+    output: OnceLock<Output>,
+    names: OnceLock<Option<Names>>,
+    posture_line: OnceLock<String>,
+}
+
+impl Arbiter {
+    fn invocations(&self) -> std::sync::MutexGuard<'_, Invocations> {
+        self.invocations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports a violation with where the function stands.
+    fn report(&self, violation: Violation) {
+        report_in_place(&self.witness, &self.invocations, violation);
+    }
+
+    /// Whether the platform itself needs this peer.
+    fn is_implicit(&self, peer: &Peer) -> bool {
+        self.implicit.contains(peer)
+    }
+
+    /// The DNS proxy, started when it is first needed; `None` where it can't start, which
+    /// refuses every lookup and is reported.
+    fn names(&self) -> Option<&Names> {
+        self.names
+            .get_or_init(|| {
+                let upstream = Upstream::from_resolv_conf(Path::new("/etc/resolv.conf"));
+                let upstream = upstream.unwrap_or_else(|_| Upstream::at([]));
+                let (witness, invocations) = (Arc::clone(&self.witness), Arc::clone(&self.invocations));
+                let observer = Arc::new(move |lookup: Lookup| {
+                    if let Some(violation) = lookup_violation(&lookup) {
+                        report_in_place(&witness, &invocations, violation);
+                    }
+                });
+                match Names::start(Arc::clone(&self.policy), upstream, observer) {
+                    Ok(names) => Some(names),
+                    Err(error) => {
+                        self.report(Violation {
+                            detail: Some(error.to_string()),
+                            ..Violation::new(
+                                report::Control::Guard,
+                                report::Action::Blocked,
+                                "connect",
+                                "guard.names",
+                            )
+                        });
+                        None
+                    }
+                }
+            })
+            .as_ref()
+    }
+
+    /// The names that lead to an address.
+    fn names_of(&self, address: IpAddr) -> Vec<Name> {
+        self.names.get().and_then(Option::as_ref).map(|names| names.names_of(address)).unwrap_or_default()
+    }
+
+    /// What is known of an address, for a record.
+    fn history_of(&self, address: IpAddr) -> Option<Binding> {
+        self.names.get().and_then(Option::as_ref).map(|names| names.history_of(address))
+    }
+
+    fn start_invocation(&self, id: &str) -> Result<(), &'static str> {
+        let late = self.invocations().start(id)?;
+        for output in late {
+            self.witness.record(output);
+        }
+        Ok(())
+    }
+
+    /// Closes an invocation after everything written before this moment is out. False if it was
+    /// to be `soon` and was not: it stays open then.
+    fn finish_invocation(&self, id: &str, soon: bool) -> Result<bool, &'static str> {
+        if !self.invocations().is_open(id) {
+            return Err("no such invocation is open");
+        }
+        let limit = if soon { SOON } else { BARRIER };
+        let began = Instant::now();
+        let out = self.output.get().is_none_or(|output| output.barrier(limit));
+        self.witness.summarise();
+        let told = self.witness.flush(limit.saturating_sub(began.elapsed()));
+        if soon && !(out && told) {
+            return Ok(false);
+        }
+        let ids = self.invocations().ids();
+        self.invocations().finish(id)?;
+        if out && told {
+            return Ok(true);
+        }
+        self.witness.record(Barrier {
+            outcome: BarrierOutcome::TimedOut,
+            waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            bytes_left: None,
+            detail: None,
+            request_ids: ids,
+        });
+        Err("the function's output could not be written in time")
+    }
+
+    /// Registers a late secret.
+    fn protect(&self, name: &str, value: &[u8]) -> Result<(), &'static str> {
+        let result = self.secrets.protect(name, value);
+        let (accepted, reason) = match &result {
+            Ok(matcher) => {
+                self.witness.set_matcher(Arc::clone(matcher));
+                (true, None)
+            }
+            Err(reason) => (false, Some((*reason).to_owned())),
+        };
+        self.witness.record(LateSecret { name: name.to_owned(), accepted, reason });
+        result.map(drop)
+    }
+}
+
+impl PumpEvents for Arbiter {
+    fn matcher(&self) -> Arc<redact::Matcher> {
+        self.witness.matcher()
+    }
+
+    fn wrote(&self, stream: Stream, bytes: usize) {
+        self.invocations().wrote(stream, bytes);
+    }
+
+    fn redacted(&self, stream: Stream, counts: &[(String, u64)]) {
+        let request_ids = self.invocations().ids();
+        for (name, count) in counts {
+            self.witness.record(report::Redacted {
+                name: name.clone(),
+                count: *count,
+                stream,
+                request_ids: request_ids.clone(),
+            });
+        }
+    }
+}
+
+/// Reports a violation with where the function stands.
+fn report_in_place(witness: &Witness, invocations: &Mutex<Invocations>, mut violation: Violation) {
+    let invocations = invocations.lock().unwrap_or_else(PoisonError::into_inner);
+    violation.phase = invocations.phase();
+    violation.request_ids = invocations.ids();
+    drop(invocations);
+    witness.violation(&violation);
+}
+
+/// The record of a lookup that was refused, or let through only to be reported.
+fn lookup_violation(lookup: &Lookup) -> Option<Violation> {
+    let RuleRef { key, .. } = &lookup.rule;
+    let (action, detail) = match &lookup.verdict {
+        Verdict::Refused(Refusal::NotAllowed) => (report::Action::Blocked, None),
+        Verdict::Refused(Refusal::NotAHostName) => (report::Action::Blocked, Some("no host name".to_owned())),
+        Verdict::Refused(refusal) => (report::Action::Blocked, Some(format!("{refusal:?}"))),
+        Verdict::Answered { audited: true, .. } => (report::Action::Audited, None),
+        Verdict::Answered { unbound, .. } if !unbound.is_empty() => {
+            let list: Vec<String> = unbound.iter().map(ToString::to_string).collect();
+            (
+                report::Action::Blocked,
+                Some(format!("answered with {}, where names may not lead", list.join(", "))),
+            )
+        }
+        Verdict::Answered { .. } | Verdict::Failed(_) => return None,
+    };
+    let hint = Name::parse(&lookup.name)
+        .ok()
+        .filter(|_| matches!(lookup.verdict, Verdict::Refused(Refusal::NotAllowed)))
+        .map(|name| format!("[network] allow += \"{name}:443\""));
+    Some(Violation {
+        name: Some(lookup.name.clone()),
+        detail,
+        hint,
+        ..Violation::new(report::Control::Network, action, "lookup", *key)
+    })
+}

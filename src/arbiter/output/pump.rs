@@ -1,0 +1,407 @@
+//! The pumps: each reads one pipe of the function's into a buffer of its own, redacts, and writes
+//! on. Never splice(2): the page could change between the look and the write.
+//!
+//! A pump waits for nothing but its pipe and its wake-up. What it holds back is the tail that
+//! could be the beginning of a secret; it is let go, masked, when nothing more comes.
+
+use super::Outlet;
+use crate::redact;
+use crate::report::Stream;
+use crate::sys::descriptor::{self, PollFd};
+use crate::sys::{Errno, process};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How much is read at once: a pipe's usual size, so that a packet of packet mode is never cut.
+const CHUNK: usize = 64 * 1024;
+/// How long a live prefix is held while nothing more comes.
+const IDLE_MS: i32 = 20;
+
+/// What a pump tells the arbiter, and asks it.
+pub(crate) trait PumpEvents: Send + Sync {
+    /// The matcher to redact with, now.
+    fn matcher(&self) -> Arc<redact::Matcher>;
+    /// Bytes of the function's have been read.
+    fn wrote(&self, stream: Stream, bytes: usize);
+    /// Secrets were replaced.
+    fn redacted(&self, stream: Stream, counts: &[(String, u64)]);
+}
+
+/// What one pump is made of.
+pub(crate) struct Start {
+    pub(crate) stream: Stream,
+    pub(crate) reader: OwnedFd,
+    pub(crate) outlet: Arc<Outlet>,
+}
+
+/// Both pumps, from outside.
+pub(crate) struct Output {
+    controls: Vec<Arc<Control>>,
+}
+
+struct Control {
+    wake: OwnedFd,
+    /// Set when the function has ended: drain what is there and leave.
+    ending: AtomicBool,
+    state: Mutex<ControlState>,
+    changed: Condvar,
+}
+
+struct ControlState {
+    /// The pipe, until the pump leaves.
+    reader: Option<Arc<OwnedFd>>,
+    /// Whether the pump may hold bytes that it has not written: set before the pipe is read,
+    /// cleared when all that was read is out.
+    busy: bool,
+    /// Barriers asked for, and answered.
+    asked: u64,
+    answered: u64,
+    /// Whether the pump has left.
+    done: bool,
+}
+
+impl Output {
+    /// Starts a thread for each pump.
+    pub(crate) fn start(
+        pumps: impl IntoIterator<Item = Start>,
+        events: Arc<dyn PumpEvents>,
+    ) -> Result<Self, Errno> {
+        let mut controls = Vec::new();
+        for Start { stream, reader, outlet } in pumps {
+            let reader = Arc::new(reader);
+            let state = ControlState {
+                reader: Some(Arc::clone(&reader)),
+                busy: false,
+                asked: 0,
+                answered: 0,
+                done: false,
+            };
+            let control = Arc::new(Control {
+                wake: descriptor::event()?,
+                ending: AtomicBool::new(false),
+                state: Mutex::new(state),
+                changed: Condvar::new(),
+            });
+            controls.push(Arc::clone(&control));
+            let events = Arc::clone(&events);
+            std::thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn(move || {
+                    process::set_thread_name(c"fnguard-pump");
+                    Pump {
+                        name: stream,
+                        reader,
+                        outlet,
+                        control: &control,
+                        events: &*events,
+                        stream: redact::Stream::new(),
+                        told: Vec::new(),
+                    }
+                    .run();
+                    control.leave();
+                })
+                .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
+        }
+        Ok(Output { controls })
+    }
+
+    /// Waits until every byte that stands in the pipes at this moment has been written, at most
+    /// `limit`. Whether that was reached; an endless writer can't stretch it.
+    pub(crate) fn barrier(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let tickets: Vec<(&Control, u64)> = self
+            .controls
+            .iter()
+            .filter(|control| !control.is_clear())
+            .map(|control| (&**control, control.ask()))
+            .collect();
+        tickets.iter().all(|(control, ticket)| control.wait(deadline, |state| state.answered >= *ticket))
+    }
+
+    /// Lets the pumps write what is left and leave, at most `limit`: a process that the function
+    /// left behind may hold the pipes open.
+    pub(crate) fn end(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        for control in &self.controls {
+            control.ending.store(true, Ordering::Release);
+            descriptor::notify_event(control.wake.as_fd());
+        }
+        self.controls.iter().all(|control| control.wait(deadline, |_| false))
+    }
+}
+
+impl Control {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ControlState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether every byte that was written to the pipe before is out already, so that there is
+    /// nothing to wake the pump for. The pump reads only after it has set `busy`, which needs the
+    /// lock that is held here: with an empty pipe and a pump that is not busy there is no third
+    /// place where a byte could be.
+    fn is_clear(&self) -> bool {
+        let state = self.lock();
+        let Some(reader) = state.reader.as_ref() else { return true };
+        !state.busy && descriptor::readable_bytes(reader.as_fd()) == Ok(0)
+    }
+
+    fn set_busy(&self, busy: bool) {
+        self.lock().busy = busy;
+    }
+
+    fn ask(&self) -> u64 {
+        let ticket = {
+            let mut state = self.lock();
+            state.asked += 1;
+            state.asked
+        };
+        descriptor::notify_event(self.wake.as_fd());
+        ticket
+    }
+
+    fn answer(&self, ticket: u64) {
+        self.lock().answered = ticket;
+        self.changed.notify_all();
+    }
+
+    fn leave(&self) {
+        let mut state = self.lock();
+        state.done = true;
+        // The last one that holds it: the function's side breaks.
+        state.reader = None;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits for `reached`, or for the pump's end.
+    fn wait(&self, deadline: Instant, reached: impl Fn(&ControlState) -> bool) -> bool {
+        let mut state = self.lock();
+        while !state.done && !reached(&state) {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return false };
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+struct Pump<'a> {
+    name: Stream,
+    reader: Arc<OwnedFd>,
+    outlet: Arc<Outlet>,
+    control: &'a Control,
+    events: &'a dyn PumpEvents,
+    stream: redact::Stream,
+    /// How many redactions of each secret have been told of.
+    told: Vec<(String, u64)>,
+}
+
+/// Whether a pump goes on.
+#[derive(PartialEq)]
+enum Next {
+    Go,
+    Leave,
+}
+
+impl Pump<'_> {
+    fn run(mut self) {
+        let mut buffer = Vec::with_capacity(CHUNK);
+        let mut out = Vec::with_capacity(CHUNK);
+        loop {
+            self.control.set_busy(self.stream.pending() > 0);
+            let mut entries = [
+                PollFd::new(self.reader.as_fd(), libc::POLLIN),
+                PollFd::new(self.control.wake.as_fd(), libc::POLLIN),
+            ];
+            let timeout = if self.stream.pending() > 0 { IDLE_MS } else { -1 };
+            let polled = descriptor::poll(&mut entries, timeout);
+            self.control.set_busy(true);
+            match polled {
+                Ok(0) => {
+                    if self.idle(&mut out) == Next::Leave {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(_) => {}
+                // poll(2) fails here for want of memory only; the next round tries again.
+                Err(_) => continue,
+            }
+            if entries[1].happened() != 0 {
+                descriptor::clear_event(self.control.wake.as_fd());
+                let ticket = self.control.lock().asked;
+                if self.drain(&mut buffer, &mut out) == Next::Leave || self.idle(&mut out) == Next::Leave {
+                    return;
+                }
+                self.control.answer(ticket);
+                if self.control.ending.load(Ordering::Acquire) {
+                    self.finish(&mut out);
+                    return;
+                }
+            } else if entries[0].happened() != 0
+                && self.read_once(CHUNK, &mut buffer, &mut out) == Next::Leave
+            {
+                return;
+            }
+        }
+    }
+
+    /// Reads and writes what the pipe holds now, and no more.
+    fn drain(&mut self, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Next {
+        let mut left = descriptor::readable_bytes(self.reader.as_fd()).unwrap_or(0);
+        while left > 0 {
+            let before = left;
+            let limit = left.min(CHUNK);
+            match self.read_up_to(limit, buffer, out) {
+                Some(count) if count > 0 => left = before.saturating_sub(count),
+                _ => return Next::Leave,
+            }
+        }
+        Next::Go
+    }
+
+    fn read_once(&mut self, limit: usize, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Next {
+        match self.read_up_to(limit, buffer, out) {
+            Some(0) => {
+                self.finish(out);
+                Next::Leave
+            }
+            Some(_) => Next::Go,
+            None => Next::Leave,
+        }
+    }
+
+    /// Reads once, redacts, writes; how many bytes were read, `None` where writing failed.
+    fn read_up_to(&mut self, limit: usize, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<usize> {
+        let count = descriptor::read_into(self.reader.as_fd(), buffer, limit).unwrap_or(0);
+        if count > 0 {
+            self.events.wrote(self.name, count);
+            let matcher = self.events.matcher();
+            out.clear();
+            self.stream.push(&matcher, buffer, out);
+            if !self.emit(out) {
+                return None;
+            }
+        }
+        Some(count)
+    }
+
+    fn idle(&mut self, out: &mut Vec<u8>) -> Next {
+        let matcher = self.events.matcher();
+        out.clear();
+        self.stream.idle(&matcher, out);
+        if self.emit(out) { Next::Go } else { Next::Leave }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let matcher = self.events.matcher();
+        out.clear();
+        self.stream.finish(&matcher, out);
+        let _ = self.emit(out);
+    }
+
+    /// How often each secret was redacted since the last call.
+    fn new_counts(&mut self) -> Vec<(String, u64)> {
+        let mut new = Vec::new();
+        for count in self.stream.counts() {
+            let told = self.told.iter_mut().find(|(name, _)| **name == *count.name);
+            let before = told.as_ref().map_or(0, |(_, before)| *before);
+            if count.count > before {
+                new.push((count.name.to_string(), count.count - before));
+                match told {
+                    Some((_, before)) => *before = count.count,
+                    None => self.told.push((count.name.to_string(), count.count)),
+                }
+            }
+        }
+        new
+    }
+
+    /// Writes what is ready. Where the platform's reader has gone the pump leaves and its pipe
+    /// breaks, so that the function is told as if it had written there itself.
+    fn emit(&mut self, out: &[u8]) -> bool {
+        let counts = self.new_counts();
+        if !counts.is_empty() {
+            self.events.redacted(self.name, &counts);
+        }
+        self.outlet.write_function(out).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::network;
+    use std::io::{Read, Seek};
+
+    struct Matching(Arc<redact::Matcher>);
+
+    impl PumpEvents for Matching {
+        fn matcher(&self) -> Arc<redact::Matcher> {
+            Arc::clone(&self.0)
+        }
+        fn wrote(&self, _stream: Stream, _bytes: usize) {}
+        fn redacted(&self, _stream: Stream, _counts: &[(String, u64)]) {}
+    }
+
+    fn pump(reader: OwnedFd, outlet: OwnedFd) -> Output {
+        let secret = redact::Secret::new("KEY", "sk_live_4eC39HqLyjWDarjtT1");
+        let matcher = Arc::new(redact::Matcher::build([secret]).unwrap());
+        let start = Start { stream: Stream::Stdout, reader, outlet: Arc::new(Outlet::new(outlet)) };
+        Output::start([start], Arc::new(Matching(matcher))).unwrap()
+    }
+
+    /// Rounds that race the pump: it may be asleep, reading, writing, or hold back the beginning
+    /// of a secret. Whatever it is at, a barrier that says yes has let every byte out.
+    #[test]
+    fn a_barrier_leaves_nothing_behind() {
+        let mut file = tempfile();
+        let (reader, writer) = descriptor::pipe().unwrap();
+        let output = pump(reader, file.try_clone().unwrap().into());
+        let mut expected = 0u64;
+        for round in 0..20_000u64 {
+            let line = match round % 5 {
+                0 => "a line\n".to_owned(),
+                1 => "x".repeat(usize::try_from(round % 3000).unwrap()),
+                2 => "ends like a key: sk_live_4eC3".to_owned(),
+                _ => String::new(),
+            };
+            descriptor::write_all(writer.as_fd(), line.as_bytes()).unwrap();
+            assert!(output.barrier(Duration::from_secs(20)));
+            expected += line.len() as u64;
+            // What is held back goes out masked, so lengths may differ there; it is no less.
+            if round % 5 != 2 {
+                assert!(file.metadata().unwrap().len() >= expected, "round {round}");
+            }
+            expected = file.metadata().unwrap().len();
+        }
+        drop(writer);
+        assert!(output.end(Duration::from_secs(20)));
+        file.rewind().unwrap();
+        let mut all = String::new();
+        file.read_to_string(&mut all).unwrap();
+        assert!(all.starts_with("a line\n"));
+        assert!(!all.contains("sk_live_4eC3"));
+    }
+
+    #[test]
+    fn a_pump_that_has_left_breaks_the_pipe_and_holds_no_barrier() {
+        let (ours, theirs) = network::packet_pair().unwrap();
+        // An outlet whose reader is gone: the pump leaves at its first write.
+        drop(ours);
+        let (reader, writer) = descriptor::pipe().unwrap();
+        let output = pump(reader, theirs);
+        descriptor::write_all(writer.as_fd(), b"a line\n").unwrap();
+        assert!(output.end(Duration::from_secs(20)));
+        assert!(output.barrier(Duration::ZERO));
+        assert_eq!(descriptor::write_all(writer.as_fd(), b"x"), Err(Errno(libc::EPIPE)));
+    }
+
+    fn tempfile() -> std::fs::File {
+        let path = std::env::temp_dir().join(format!("fnguard-pump-{}", std::process::id()));
+        let file = std::fs::File::options().read(true).append(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file
+    }
+}

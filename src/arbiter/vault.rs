@@ -1,0 +1,85 @@
+//! The secrets that the arbiter holds, captured and late, and the matcher made of them.
+
+use crate::redact::{BuildError, Matcher, Secret};
+use crate::secrets::Store;
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// How many late secrets are taken: a function that registers more is not registering secrets
+/// (EVASIONS 111).
+const MOST_LATE: usize = 256;
+/// The length of a late secret. A short one would blank ordinary text.
+const LATE_LENGTH: std::ops::RangeInclusive<usize> = 8..=8192;
+
+/// The secrets.
+#[derive(Debug)]
+pub(super) struct Vault {
+    captured: Store,
+    late: Mutex<Vec<(String, Zeroizing<Vec<u8>>)>>,
+}
+
+impl Vault {
+    /// Takes the captured secrets; with them the first matcher.
+    pub(super) fn new(captured: Store) -> Result<(Self, Arc<Matcher>), BuildError> {
+        let vault = Vault { captured, late: Mutex::new(Vec::new()) };
+        let matcher = vault.matcher(&[])?;
+        Ok((vault, matcher))
+    }
+
+    /// The names of the captured secrets.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.captured.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Hands a secret's value to `give`; whether there is one.
+    pub(super) fn give(&self, name: &str, give: &mut dyn FnMut(&[u8])) -> bool {
+        match self.captured.get(name) {
+            Some(value) => {
+                give(value);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Adds a late secret; the matcher that knows it.
+    pub(super) fn protect(&self, name: &str, value: &[u8]) -> Result<Arc<Matcher>, &'static str> {
+        if !LATE_LENGTH.contains(&value.len()) {
+            return Err("its value must have 8 to 8192 bytes");
+        }
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.iter().any(|(known, old)| known == name && old.as_slice() == value) {
+            return self.matcher(&late).map_err(|_| "the redaction tables could not be built");
+        }
+        if late.len() >= MOST_LATE {
+            return Err("256 late secrets are registered already");
+        }
+        late.push((name.to_owned(), Zeroizing::new(value.to_vec())));
+        match self.matcher(&late) {
+            Ok(matcher) if matcher.weak().iter().any(|weak| weak.name == name) => {
+                late.pop();
+                Err("its value is too common to be redacted")
+            }
+            Ok(matcher) => Ok(matcher),
+            Err(_) => {
+                late.pop();
+                Err("the redaction tables could not be built")
+            }
+        }
+    }
+
+    /// Whether `bytes` holds a captured secret as it is; the first one's name.
+    pub(super) fn found_in(&self, bytes: &[u8]) -> Option<&str> {
+        self.captured
+            .iter()
+            .filter(|(_, value)| value.len() >= 4)
+            .find(|(_, value)| bytes.windows(value.len()).any(|window| window == *value))
+            .map(|(name, _)| name)
+    }
+
+    fn matcher(&self, late: &[(String, Zeroizing<Vec<u8>>)]) -> Result<Arc<Matcher>, BuildError> {
+        let captured = self.captured.iter().map(|(name, value)| Secret::new(name, value));
+        let late = late.iter().map(|(name, value)| Secret::new(name.as_str(), value.as_slice()));
+        Matcher::build(captured.chain(late)).map(Arc::new)
+    }
+}

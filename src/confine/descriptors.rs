@@ -1,0 +1,150 @@
+//! Descriptors: which were inherited, which are closed, and the pipes that take the place of
+//! stdout and stderr.
+
+use crate::error::ArmError;
+use crate::sys::descriptor::{self, Identity};
+use crate::sys::path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+/// What was found above descriptor 2, before anything of ours was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    /// Numbers that are closed in the function process.
+    pub(crate) close: Vec<RawFd>,
+    /// What is said about each, closed or kept.
+    pub(crate) named: Vec<String>,
+}
+
+/// Looks at every open descriptor above 2.
+///
+/// Kept are read-only files, directories and pipes: they lead nothing out. Everything else is
+/// closed: a copy of the original 0, 1 or 2 by identity (writing there would pass the pumps by),
+/// a socket, anything writable, and what has no file behind it (io_uring, a seccomp listener).
+///
+/// # Errors
+///
+/// /proc that cannot be read.
+pub(crate) fn survey() -> Result<Inherited, ArmError> {
+    let originals: Vec<Identity> = (0..=2)
+        .filter_map(descriptor::borrow_number)
+        .filter_map(|fd| descriptor::identify(fd).ok())
+        .collect();
+    let mut inherited = Inherited::default();
+    for name in path::list(c"/proc/self/fd").map_err(ArmError::call("listing /proc/self/fd"))? {
+        let Some(number) = std::str::from_utf8(&name).ok().and_then(|name| name.parse::<RawFd>().ok()) else {
+            continue;
+        };
+        if number <= 2 {
+            continue;
+        }
+        // The listing's own descriptor is closed by now and answers EBADF.
+        let Some(fd) = descriptor::borrow_number(number) else { continue };
+        let Ok(identity) = descriptor::identify(fd) else { continue };
+        let flags = descriptor::status_flags(fd).unwrap_or(libc::O_RDWR);
+        let reads_only = flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_PATH == 0;
+        let harmless_kind = matches!(identity.kind(), libc::S_IFREG | libc::S_IFIFO | libc::S_IFDIR);
+        let kept = reads_only && harmless_kind && !originals.contains(&identity);
+        inherited.named.push(format!(
+            "descriptor {number} ({}, {})",
+            kind_name(identity.kind()),
+            if kept { "read-only, kept" } else { "closed" }
+        ));
+        if !kept {
+            inherited.close.push(number);
+        }
+    }
+    Ok(inherited)
+}
+
+fn kind_name(kind: u32) -> &'static str {
+    match kind {
+        libc::S_IFREG => "file",
+        libc::S_IFDIR => "directory",
+        libc::S_IFIFO => "pipe",
+        libc::S_IFSOCK => "socket",
+        libc::S_IFCHR => "character device",
+        libc::S_IFBLK => "block device",
+        _ => "kernel object",
+    }
+}
+
+/// The pipes behind the function's standard descriptors: (reading end, writing end) of each.
+#[derive(Debug)]
+pub(crate) struct StandardPipes {
+    /// Only where the platform's descriptor 0 can be written to, as a socket can: the arbiter
+    /// then carries what comes in.
+    pub(crate) stdin: Option<(OwnedFd, OwnedFd)>,
+    pub(crate) stdout: (OwnedFd, OwnedFd),
+    pub(crate) stderr: (OwnedFd, OwnedFd),
+}
+
+impl StandardPipes {
+    /// Makes both, mode 0200 and 1 MiB wide where allowed.
+    ///
+    /// Mode 0200 lets /dev/stdout be opened for writing and refuses to reopen the reading end,
+    /// by which a function could steal its own lines back (EVASIONS: reopening
+    /// /proc/self/fd/1). It holds for callers without CAP_DAC_OVERRIDE only, which is dropped.
+    pub(crate) fn open() -> Result<Self, ArmError> {
+        let stdin = if leads_out(0) {
+            Some(descriptor::pipe().map_err(ArmError::call("making a pipe"))?)
+        } else {
+            None
+        };
+        Ok(StandardPipes { stdin, stdout: open_one()?, stderr: open_one()? })
+    }
+}
+
+/// Whether what is written to a descriptor would reach somebody past the pumps: a socket, or a
+/// pipe open both ways. A terminal is reopened read-only instead.
+fn leads_out(number: RawFd) -> bool {
+    descriptor::borrow_number(number).is_some_and(|fd| {
+        let writable =
+            descriptor::status_flags(fd).unwrap_or(libc::O_RDWR) & libc::O_ACCMODE != libc::O_RDONLY;
+        let kind = descriptor::identify(fd).map_or(0, |identity| identity.kind());
+        writable && matches!(kind, libc::S_IFSOCK | libc::S_IFIFO)
+    })
+}
+
+fn open_one() -> Result<(OwnedFd, OwnedFd), ArmError> {
+    let (reader, writer) = descriptor::pipe().map_err(ArmError::call("making a pipe"))?;
+    descriptor::change_mode(writer.as_fd(), 0o200).map_err(ArmError::call("setting a pipe's mode"))?;
+    // Past the limit of an unprivileged user the pipe keeps its size; it is only slower then.
+    let _ = descriptor::set_pipe_size(writer.as_fd(), 1 << 20);
+    Ok((reader, writer))
+}
+
+/// Proof that nothing of the originals is left in this process but descriptor 0.
+#[derive(Debug)]
+pub(crate) struct Redirected(());
+
+/// Step 4: puts the pipes in place of 1 and 2 and closes what was inherited. A terminal on 0
+/// that is open for writing is reopened read-only, since writing to it would pass the pumps by.
+pub(crate) fn redirect(pipes: StandardPipes, inherited: &Inherited) -> Result<Redirected, ArmError> {
+    if let Some((reader, _)) = &pipes.stdin {
+        descriptor::duplicate_onto(reader.as_fd(), 0).map_err(ArmError::call("replacing descriptor 0"))?;
+    } else if let Some(input) = descriptor::borrow_number(0) {
+        let identity = descriptor::identify(input).map_err(ArmError::call("looking at descriptor 0"))?;
+        let writable = descriptor::status_flags(input).unwrap_or(0) & libc::O_ACCMODE != libc::O_RDONLY;
+        if identity.kind() == libc::S_IFCHR && writable {
+            let reopened = path::open(c"/proc/self/fd/0", libc::O_RDONLY | libc::O_NOCTTY)
+                .or_else(|_| path::open(c"/dev/null", libc::O_RDONLY))
+                .map_err(ArmError::call("reopening descriptor 0 read-only"))?;
+            descriptor::duplicate_onto(reopened.as_fd(), 0)
+                .map_err(ArmError::call("replacing descriptor 0"))?;
+        }
+    } else {
+        let empty = path::open(c"/dev/null", libc::O_RDONLY).map_err(ArmError::call("opening /dev/null"))?;
+        if empty.as_raw_fd() != 0 {
+            descriptor::duplicate_onto(empty.as_fd(), 0).map_err(ArmError::call("filling descriptor 0"))?;
+        } else {
+            std::mem::forget(empty);
+        }
+    }
+    descriptor::duplicate_onto(pipes.stdout.1.as_fd(), 1).map_err(ArmError::call("replacing stdout"))?;
+    descriptor::duplicate_onto(pipes.stderr.1.as_fd(), 2).map_err(ArmError::call("replacing stderr"))?;
+    for &number in &inherited.close {
+        // Already closed is closed.
+        let _ = descriptor::close_number(number);
+    }
+    Ok(Redirected(()))
+}

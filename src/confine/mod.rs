@@ -1,0 +1,14 @@
+//! What the function process does to itself while it is armed: its descriptors, its privileges,
+//! its Landlock domain, its filter. What is then really in force is `posture`'s to say.
+
+mod descriptors;
+mod domain;
+mod filter;
+mod privileges;
+mod programs;
+
+pub(crate) use descriptors::{Inherited, StandardPipes, redirect, survey};
+pub(crate) use domain::{Domain, DomainState, prepare as prepare_domain};
+pub(crate) use filter::{confine, patch as patch_program};
+pub(crate) use privileges::drop_privileges;
+pub(crate) use programs::Programs;

@@ -1,0 +1,152 @@
+//! What can go wrong, for users: [`Error`] for calls of the public face, [`ArmError`] for arming.
+
+use crate::sys::Errno;
+
+/// What a call of this crate's public face can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The policy captures no such secret.
+    #[error(
+        "no secret named {name} was captured; name it in [secrets] env of guard.toml and set it in the function's environment"
+    )]
+    NoSuchSecret {
+        /// The name asked for.
+        name: String,
+    },
+    /// The secret's value is not UTF-8.
+    #[error("the secret {name} is not valid UTF-8; store it base64-encoded")]
+    NotUtf8 {
+        /// The name asked for.
+        name: String,
+    },
+    /// The arbiter does not answer, so nothing it holds can be had.
+    #[error("the arbiter does not answer ({source}); the invocation must fail")]
+    ArbiterGone {
+        /// The failing call's error.
+        source: Errno,
+    },
+    /// The arbiter answered something this version does not understand.
+    #[error(
+        "the arbiter's answer makes no sense: {0}; function and launcher must be of one version of fnguard"
+    )]
+    Protocol(&'static str),
+    /// The process is not armed, and must be for this call.
+    #[error(
+        "this process is not armed; build in release, set [arm] debug in guard.toml, or start it by `fnguard run`"
+    )]
+    NotArmed,
+    /// The arbiter refused to register a secret.
+    #[error("the secret {name} was not registered: {reason}")]
+    NotRegistered {
+        /// The secret's name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Why arming was refused. Each becomes one JSON line and exit status 125.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArmError {
+    #[error("{failing} failed: {source}")]
+    Call { failing: &'static str, source: Errno },
+    #[error("the process has {found} threads; arming needs exactly one")]
+    Threads { found: usize },
+    #[error("the secret {name} is not set")]
+    SecretNotSet { name: String },
+    #[error("the secret {name} is too weak to redact: {reason}")]
+    SecretWeak { name: String, reason: &'static str },
+    #[error("{0}")]
+    NotRedactable(#[from] crate::redact::BuildError),
+    #[error("the compiled policy cannot be read: {0}")]
+    Policy(#[from] fnguard_policy::model::compiled::DecodeError),
+    #[error("two different policies are linked into this program: {first} and {second}")]
+    TwoPolicies { first: String, second: String },
+    #[error("the policy was compiled for {found}, this program runs on {expected}")]
+    Architecture { found: String, expected: &'static str },
+    #[error("this process is armed already")]
+    ArmedAlready,
+    #[error("another seccomp listener is present in this process's filter chain")]
+    OtherListener,
+    #[error("the platform refuses {what}: {source}")]
+    Unsupported { what: String, source: Errno },
+    #[error("the policy asks for what can't be held here: {what}")]
+    NotHeld { what: String },
+    #[error("{what} is not enforced by this version")]
+    NotBuilt { what: &'static str },
+    #[error("foreign code could have run before the guard: {what}")]
+    Foreign { what: String },
+    #[error("the guarded process ended while it was being armed: {end}")]
+    ChildEnded { end: String },
+    #[error("read-back failed: {what}")]
+    ReadBack { what: String },
+}
+
+impl ArmError {
+    /// Names the failing call.
+    pub(crate) fn call(failing: &'static str) -> impl FnOnce(Errno) -> ArmError {
+        move |source| ArmError::Call { failing, source }
+    }
+
+    /// What to do about it, for the person who reads the refusal.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            ArmError::Call { .. } => "run `fnguard doctor` to see what this platform allows",
+            ArmError::Threads { .. } => {
+                "put #[guarded] above any attribute that starts a runtime, and start no thread before main"
+            }
+            ArmError::SecretNotSet { .. } => {
+                "set it, remove it from [secrets] env, or list it in [secrets] optional"
+            }
+            ArmError::NotRedactable(_) => "change the variable, or take it out of [secrets] env",
+            ArmError::SecretWeak { .. } => "use a longer value, or set [secrets] on_weak = \"warn\"",
+            ArmError::Policy(_) | ArmError::Architecture { .. } => {
+                "build the function and the launcher with the same version of fnguard, for the same target"
+            }
+            ArmError::TwoPolicies { .. } => {
+                "give every #[guarded] in the program the same guard.toml; one process has one policy"
+            }
+            ArmError::ArmedAlready => "arm once: by the attribute or by the launcher",
+            ArmError::OtherListener => {
+                "start the function outside the sandbox that watches it, or set [arm] on_unsupported = \"degrade\""
+            }
+            ArmError::Unsupported { .. } => {
+                "set [arm] on_unsupported = \"degrade\" to start with less, named in the posture line"
+            }
+            ArmError::NotHeld { .. } => {
+                "mend what is named, or set [arm] on_unsupported = \"degrade\" to start with less"
+            }
+            ArmError::NotBuilt { .. } => "remove the key, or set [arm] on_unsupported = \"degrade\"",
+            ArmError::Foreign { .. } => {
+                "remove what is named, start the function by the launcher, or unset [arm] strict_init"
+            }
+            ArmError::ChildEnded { .. } => {
+                "the platform kills what arming needs: set [arm] on_unsupported = \"degrade\""
+            }
+            ArmError::ReadBack { .. } => "report this: arming said one thing and the kernel another",
+        }
+    }
+
+    /// A short code that names the kind.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            ArmError::Call { .. } => "call_failed",
+            ArmError::Threads { .. } => "threads",
+            ArmError::SecretNotSet { .. } => "secret_not_set",
+            ArmError::SecretWeak { .. } => "secret_weak",
+            ArmError::NotRedactable(_) => "secret_not_redactable",
+            ArmError::Policy(_) => "policy_unreadable",
+            ArmError::TwoPolicies { .. } => "two_policies",
+            ArmError::Architecture { .. } => "architecture",
+            ArmError::ArmedAlready => "armed_already",
+            ArmError::OtherListener => "other_listener",
+            ArmError::Unsupported { .. } => "unsupported",
+            ArmError::NotHeld { .. } => "not_held",
+            ArmError::NotBuilt { .. } => "not_built",
+            ArmError::Foreign { .. } => "foreign_code",
+            ArmError::ChildEnded { .. } => "child_ended",
+            ArmError::ReadBack { .. } => "read_back",
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `#[guarded] fn main`: a release build that is not armed ends here.
+
+use super::Site;
+use crate::report::{Options, Refusal, Reporter};
+use std::time::SystemTime;
+
+/// The exit status of a refusal, as env(1) and timeout(1) have it for failures of their own.
+const REFUSED: i32 = 125;
+
+/// Goes on if the process is armed or need not be; ends it otherwise.
+pub fn main(site: &'static Site) {
+    if site.debug_build || site.test || site.never_in_release || crate::link::ask::is_armed() {
+        return;
+    }
+    eprintln!("{}", refusal(site, SystemTime::now()));
+    std::process::exit(REFUSED);
+}
+
+/// The one line that says why.
+fn refusal(site: &Site, now: SystemTime) -> String {
+    let refusal = Refusal {
+        code: "not_armed".to_owned(),
+        message: format!("{} is guarded, and this process is not armed", site.function),
+        remedy: Some(format!(
+            "start it by `fnguard run`, or set [arm] release = \"never\" in its policy ({})",
+            site.policy
+        )),
+        ..Refusal::default()
+    };
+    Reporter::new(Options::default()).record(&refusal.into(), now, &|text| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_json_line() {
+        let site = Site {
+            function: "orders::main",
+            policy: "guard.toml",
+            debug_build: false,
+            test: false,
+            never_in_release: false,
+        };
+        let line = refusal(&site, SystemTime::UNIX_EPOCH);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["fnguard"], "refusal");
+        assert_eq!(line["code"], "not_armed");
+        assert!(line["message"].as_str().unwrap().contains("orders::main"));
+    }
+}

@@ -1,0 +1,174 @@
+//! Step 1 of arming: what is there before anything of ours. One thread is a must; what else could
+//! mean that foreign code ran first is looked for and named, and refused under `strict_init`.
+
+use crate::arm::SingleThreaded;
+use crate::confine::{self, Inherited};
+use crate::error::ArmError;
+use crate::sys::{path, process};
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    /// Descriptors above 2.
+    pub(crate) inherited: Inherited,
+    /// Symbols of libc's that something else defines for this process.
+    pub(crate) interposed: Vec<String>,
+    /// Children and shared writable maps.
+    pub(crate) foreign: Vec<String>,
+}
+
+/// Takes the inventory. The proof is that this process has one thread.
+pub(crate) fn take(strict: bool) -> Result<(Inventory, SingleThreaded), ArmError> {
+    let proof = SingleThreaded::check()?;
+    let inherited = confine::survey()?;
+    let maps =
+        path::read_file(c"/proc/self/maps", 4 << 20).map_err(ArmError::call("reading /proc/self/maps"))?;
+    let mut foreign = shared_writable(&maps);
+    foreign.extend(children());
+    let interposed = interposed(&maps);
+    if strict {
+        let named: Vec<&str> =
+            interposed.iter().chain(&foreign).chain(inherited.named.iter()).map(String::as_str).collect();
+        if !named.is_empty() {
+            return Err(ArmError::Foreign { what: named.join("; ") });
+        }
+    }
+    Ok((Inventory { inherited, interposed, foreign }, proof))
+}
+
+/// A mapping: its addresses, its permissions, its file.
+struct Map<'a> {
+    start: usize,
+    end: usize,
+    permissions: &'a str,
+    file: &'a str,
+}
+
+fn parse(line: &str) -> Option<Map<'_>> {
+    // start-end perms offset device inode   path
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let mut fields = rest.splitn(5, ' ');
+    let permissions = fields.next()?;
+    let file = fields.nth(3).unwrap_or_default().trim();
+    Some(Map {
+        start: usize::from_str_radix(start, 16).ok()?,
+        end: usize::from_str_radix(end, 16).ok()?,
+        permissions,
+        file,
+    })
+}
+
+fn maps_of(maps: &[u8]) -> impl Iterator<Item = Map<'_>> {
+    maps.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()).filter_map(parse)
+}
+
+/// Shared writable maps: a process forked earlier may hold the other side (EVASIONS 208).
+fn shared_writable(maps: &[u8]) -> Vec<String> {
+    maps_of(maps)
+        .filter(|map| map.permissions.starts_with("rw") && map.permissions.ends_with('s'))
+        .map(|map| format!("shared writable map {:#x} {}", map.start, map.file))
+        .take(16)
+        .collect()
+}
+
+/// Child processes that exist already.
+fn children() -> Option<String> {
+    let pid = process::own_pid();
+    let list = path::read_file(&path::proc_path(&format!("/proc/{pid}/task/{pid}/children")), 4096).ok()?;
+    let list = String::from_utf8_lossy(&list).trim().to_owned();
+    (!list.is_empty()).then(|| format!("child processes {list}"))
+}
+
+/// Symbols that arming itself never calls, but that the Rust library does in the arbiter: where
+/// one is not libc's, code of somebody else's would run there. In a static program there is
+/// nothing to compare with.
+fn interposed(maps: &[u8]) -> Vec<String> {
+    let maps: Vec<Map<'_>> = maps_of(maps).collect();
+    let is_libc = |file: &str| {
+        let name = file.rsplit('/').next().unwrap_or_default();
+        ["libc.so", "libc-2", "ld-musl", "ld-linux", "libpthread", "libm.so", "libm-2"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    };
+    if !maps.iter().any(|map| is_libc(map.file)) {
+        return Vec::new();
+    }
+    libc_functions()
+        .into_iter()
+        .filter_map(|(name, address)| {
+            let map = maps.iter().find(|map| (map.start..map.end).contains(&address))?;
+            // The vDSO serves clock_gettime; it has no file.
+            (!is_libc(map.file) && map.file != "[vdso]").then(|| format!("{name} from {}", map.file))
+        })
+        .collect()
+}
+
+/// Addresses of libc functions as this program resolves them.
+fn libc_functions() -> [(&'static str, usize); 38] {
+    macro_rules! functions {
+        ($($name:ident),+ $(,)?) => {
+            [$((stringify!($name), libc::$name as *const () as usize)),+]
+        };
+    }
+    functions!(
+        malloc,
+        calloc,
+        realloc,
+        free,
+        posix_memalign,
+        memcpy,
+        memmove,
+        memset,
+        memcmp,
+        strlen,
+        read,
+        write,
+        writev,
+        close,
+        open,
+        poll,
+        ioctl,
+        fcntl,
+        mmap,
+        munmap,
+        mprotect,
+        socket,
+        connect,
+        bind,
+        listen,
+        accept4,
+        recv,
+        recvfrom,
+        send,
+        sendto,
+        setsockopt,
+        getsockname,
+        pthread_create,
+        pthread_self,
+        pthread_sigmask,
+        sigaltstack,
+        syscall,
+        clock_gettime,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_is_parsed_with_its_file() {
+        let line = "7f00-7f10 rw-s 00000000 00:01 42                         /dev/shm/x y";
+        let map = parse(line).unwrap();
+        assert_eq!((map.start, map.end, map.permissions, map.file), (0x7f00, 0x7f10, "rw-s", "/dev/shm/x y"));
+        assert_eq!(shared_writable(line.as_bytes()).len(), 1);
+        assert!(shared_writable(b"7f00-7f10 rw-p 00000000 00:01 42 /x").is_empty());
+    }
+
+    #[test]
+    fn this_program_interposes_nothing() {
+        let maps = std::fs::read("/proc/self/maps").unwrap();
+        assert_eq!(interposed(&maps), Vec::<String>::new());
+    }
+}

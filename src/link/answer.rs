@@ -1,0 +1,91 @@
+//! The answering half: reads one packet, has it answered, never trusts it.
+
+use super::inbox::Inbox;
+use super::{Answer, LONGEST_ID, LONGEST_NAME, LONGEST_TEXT, Request, VERSION};
+use crate::sys::{Errno, network};
+use std::os::fd::BorrowedFd;
+use zeroize::Zeroizing;
+
+/// Who answers: the arbiter.
+pub(crate) trait Answering {
+    /// Gives a secret's value to `give`, if there is one.
+    fn secret(&self, name: &str, give: &mut dyn FnMut(&[u8])) -> bool;
+    /// Opens an invocation.
+    fn start(&self, id: &str) -> Result<(), &'static str>;
+    /// Closes an invocation after a barrier. `soon` allows that a millisecond; false if it took
+    /// longer, and nothing is closed.
+    fn finish(&self, id: &str, soon: bool) -> Result<bool, &'static str>;
+    /// Redacts a text.
+    fn redact(&self, text: &str) -> String;
+    /// Registers a late secret.
+    fn protect(&self, name: &str, value: &[u8]) -> Result<(), &'static str>;
+    /// Ends the load phase.
+    fn loaded(&self);
+    /// The posture line.
+    fn describe(&self) -> String;
+}
+
+/// Reads one request from `socket` and answers it.
+///
+/// # Errors
+///
+/// The link is over: closed, or its peer gone. A packet that makes no sense is answered with a
+/// refusal and is no error.
+pub(crate) fn serve_one(
+    socket: BorrowedFd<'_>,
+    inbox: &mut Inbox,
+    arbiter: &dyn Answering,
+) -> Result<(), Errno> {
+    let packet = inbox.receive(socket)?;
+    let send = |answer: &Answer<'_>| -> Result<(), Errno> {
+        let bytes = Zeroizing::new(postcard::to_allocvec(answer).map_err(|_| Errno(libc::EINVAL))?);
+        // MSG_DONTWAIT: a function that does not read its answers loses them; the arbiter goes on.
+        network::send_to(socket, &bytes, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, &[]).map(drop)
+    };
+    let Ok(request) = postcard::from_bytes::<Request<'_>>(packet.bytes()) else {
+        return send(&Answer::Refused("the message cannot be understood"));
+    };
+    let settle = |result: Result<(), &'static str>| match result {
+        Ok(()) => Answer::Done,
+        Err(reason) => Answer::Refused(reason),
+    };
+    match request {
+        Request::Hello { version: VERSION } => send(&Answer::Done),
+        Request::Hello { .. } => send(&Answer::Refused("another version of the link")),
+        Request::Secret { name } if name.len() <= LONGEST_NAME => {
+            let mut sent = Ok(());
+            let found = arbiter.secret(name, &mut |value| sent = send(&Answer::Secret(value)));
+            if found { sent } else { send(&Answer::NoSuchSecret) }
+        }
+        Request::Start { id } if is_id(id) => send(&settle(arbiter.start(id))),
+        Request::Finish { id, soon } if is_id(id) => send(&match arbiter.finish(id, soon) {
+            Ok(true) => Answer::Done,
+            Ok(false) => Answer::NotYet,
+            Err(reason) => Answer::Refused(reason),
+        }),
+        Request::Redact { text } if text.len() <= LONGEST_TEXT => send(&Answer::Text(&arbiter.redact(text))),
+        Request::Protect { name, value } if is_secret_name(name) => {
+            send(&settle(arbiter.protect(name, value)))
+        }
+        Request::Loaded => {
+            arbiter.loaded();
+            send(&Answer::Done)
+        }
+        Request::Describe => send(&Answer::Text(&arbiter.describe())),
+        _ => send(&Answer::Refused("a value is out of its limits")),
+    }
+}
+
+/// Request ids are UUIDs at AWS and shorter words elsewhere; anything that could break a record
+/// or a log is no id.
+fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= LONGEST_ID
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.".contains(&byte))
+}
+
+fn is_secret_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte))
+}

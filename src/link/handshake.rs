@@ -1,0 +1,54 @@
+//! The few messages of arming itself, over a socket pair of its own, before any code of the
+//! function's runs. Not the link: that is for afterwards.
+
+use crate::confine::DomainState;
+use crate::sys::{Errno, network};
+use serde::{Deserialize, Serialize};
+use std::os::fd::BorrowedFd;
+
+/// What the function process tells.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// It has done to itself what it could.
+    Confined {
+        /// The listener's number in its table, and whether received calls wait through signals
+        /// that do not kill; or the error number.
+        listener: Result<(i32, bool), i32>,
+        /// Its Landlock domain, or the error number.
+        domain: Result<DomainState, i32>,
+        /// Whether no_new_privs is set, or the error number.
+        no_new_privileges: Result<(), i32>,
+        /// Whether it ends with its parent.
+        dies_with_parent: bool,
+        /// Entries of the arbiter's in /proc that it could open.
+        arbiter_entries_open: Vec<String>,
+    },
+    /// Whether a call that it made was answered through the listener.
+    Tried { trapped: bool },
+    /// It could not go on.
+    Failed { code: String, message: String },
+}
+
+/// What the arbiter answers.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// Go on.
+    Go,
+    /// End.
+    End,
+}
+
+/// Sends one message.
+pub(crate) fn tell<T: Serialize>(socket: BorrowedFd<'_>, message: &T) -> Result<(), Errno> {
+    let bytes = postcard::to_allocvec(message).map_err(|_| Errno(libc::EINVAL))?;
+    network::send_to(socket, &bytes, libc::MSG_NOSIGNAL, &[]).map(drop)
+}
+
+/// Waits for one message. EPIPE when the other side has ended.
+pub(crate) fn hear<T: for<'a> Deserialize<'a>>(socket: BorrowedFd<'_>) -> Result<T, Errno> {
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    if network::receive(socket, &mut buffer)? == 0 {
+        return Err(Errno(libc::EPIPE));
+    }
+    postcard::from_bytes(&buffer).map_err(|_| Errno(libc::EPROTO))
+}

@@ -1,0 +1,70 @@
+//! Every message between the two processes, and nothing that crosses but these.
+//!
+//! The link is a SEQPACKET socket pair: one message a packet, so that no stray byte can shift the
+//! next one. The function asks, the arbiter answers, in order. Messages can only tighten; one
+//! that can't be understood ends that message, never the arbiter.
+//!
+//! | message | what it does | limits |
+//! |---|---|---|
+//! | `Hello` | names both versions | |
+//! | `Secret` | gives a captured secret by name | name ≤ 256 bytes |
+//! | `Start` | opens an invocation | id ≤ 128 bytes, 1,024 open |
+//! | `Finish` | closes it, after the bytes now in the pipes are out | half a second; `soon`, a millisecond |
+//! | `Redact` | redacts a text | text ≤ 64 KiB |
+//! | `Protect` | registers a late secret | 256 of them, 8 to 8,192 bytes each |
+//! | `Loaded` | ends the load phase | |
+//! | `Describe` | gives the posture line | |
+
+pub(crate) mod answer;
+pub(crate) mod ask;
+pub(crate) mod handshake;
+pub(crate) mod inbox;
+
+use serde::{Deserialize, Serialize};
+
+/// The first two arguments of the call by which a program asks for its link: `fngu`, `ard!`.
+/// Both lie above PID_MAX_LIMIT, so no kernel finds a process by them.
+pub(crate) const QUESTION: (u32, u32) = (0x666e_6775, 0x6172_6421);
+/// The third argument: the version of this table.
+pub(crate) const VERSION: u32 = 1;
+/// The longest packet.
+pub(crate) const LONGEST: usize = 96 * 1024;
+/// The longest text that is redacted in one message.
+pub(crate) const LONGEST_TEXT: usize = 64 * 1024;
+/// The longest name of a secret.
+pub(crate) const LONGEST_NAME: usize = 256;
+/// The longest id of an invocation.
+pub(crate) const LONGEST_ID: usize = 128;
+/// The variable that carries the link's descriptor number to a launched program where no
+/// listener can give it one. It is believed only if the socket's other end is the parent.
+pub(crate) const LINK_VARIABLE: &str = "FNGUARD_LINK";
+
+/// What the function asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request<'a> {
+    Hello { version: u32 },
+    Secret { name: &'a str },
+    Start { id: &'a str },
+    Finish { id: &'a str, soon: bool },
+    Redact { text: &'a str },
+    Protect { name: &'a str, value: &'a [u8] },
+    Loaded,
+    Describe,
+}
+
+/// What the arbiter answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer<'a> {
+    /// Done.
+    Done,
+    /// Nothing was done: it takes longer than it may.
+    NotYet,
+    /// The value of a secret.
+    Secret(&'a [u8]),
+    /// There is no such secret.
+    NoSuchSecret,
+    /// The text, redacted.
+    Text(&'a str),
+    /// Refused, and why.
+    Refused(&'a str),
+}

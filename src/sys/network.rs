@@ -1,0 +1,183 @@
+//! Sockets: the calls that the arbiter performs on its copy of a function's socket, and the
+//! socket pairs between the two processes. Addresses are raw bytes here; what they mean is
+//! `arbiter::target`'s to say.
+
+use super::descriptor::own;
+use super::raw::{Errno, syscall, syscall_restarting};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+fn number(fd: BorrowedFd<'_>) -> usize {
+    fd.as_raw_fd() as usize
+}
+
+/// A pair of connected SEQPACKET sockets, close-on-exec: one message a packet, so that a stray
+/// byte can't shift the next message.
+pub fn packet_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two ints.
+    unsafe {
+        syscall(
+            libc::SYS_socketpair,
+            [
+                libc::AF_UNIX as usize,
+                (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC) as usize,
+                0,
+                ends.as_mut_ptr() as usize,
+                0,
+                0,
+            ],
+        )?;
+        Ok((own(ends[0] as usize), own(ends[1] as usize)))
+    }
+}
+
+/// connect(2) with raw address bytes. Interrupted by a signal, it answers EINTR: the caller
+/// decides what that means.
+pub fn connect(fd: BorrowedFd<'_>, address: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `address`.
+    unsafe {
+        syscall(libc::SYS_connect, [number(fd), address.as_ptr() as usize, address.len(), 0, 0, 0]).map(drop)
+    }
+}
+
+/// bind(2) with raw address bytes.
+pub fn bind(fd: BorrowedFd<'_>, address: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `address`.
+    unsafe {
+        syscall(libc::SYS_bind, [number(fd), address.as_ptr() as usize, address.len(), 0, 0, 0]).map(drop)
+    }
+}
+
+/// listen(2).
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
+    // SAFETY: no pointers.
+    unsafe { syscall(libc::SYS_listen, [number(fd), backlog as usize, 0, 0, 0, 0]).map(drop) }
+}
+
+/// sendto(2); without an address where `address` is empty.
+pub fn send_to(fd: BorrowedFd<'_>, bytes: &[u8], flags: i32, address: &[u8]) -> Result<usize, Errno> {
+    let pointer = if address.is_empty() { 0 } else { address.as_ptr() as usize };
+    // SAFETY: the kernel reads `bytes` and `address`.
+    unsafe {
+        syscall(
+            libc::SYS_sendto,
+            [number(fd), bytes.as_ptr() as usize, bytes.len(), flags as usize, pointer, address.len()],
+        )
+    }
+}
+
+/// sendmsg(2) of one piece of data with an address and control data, either of which may be empty.
+pub fn send_message(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    flags: i32,
+    address: &[u8],
+    control: &[u8],
+) -> Result<usize, Errno> {
+    let vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: all zero is a valid msghdr.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    if !address.is_empty() {
+        header.msg_name = address.as_ptr().cast_mut().cast();
+        header.msg_namelen = u32::try_from(address.len()).map_err(|_| Errno(libc::EINVAL))?;
+    }
+    header.msg_iov = (&raw const vector).cast_mut();
+    header.msg_iovlen = 1;
+    if !control.is_empty() {
+        header.msg_control = control.as_ptr().cast_mut().cast();
+        header.msg_controllen = control.len();
+    }
+    // SAFETY: the kernel reads the header and what it points to, all alive here.
+    unsafe { syscall(libc::SYS_sendmsg, [number(fd), (&raw const header) as usize, flags as usize, 0, 0, 0]) }
+}
+
+/// recvfrom(2) of one packet, without its address, in place of what `buffer` holds; cut to the room
+/// that it has. Again while a signal interrupts it. What is not received is not touched either.
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
+    buffer.clear();
+    let room = buffer.capacity();
+    // SAFETY: the kernel writes at most `room` bytes into the buffer's own room, and says how many.
+    unsafe {
+        let count = syscall_restarting(
+            libc::SYS_recvfrom,
+            [number(fd), buffer.as_mut_ptr() as usize, room, 0, 0, 0],
+        )?;
+        buffer.set_len(count.min(room));
+        Ok(buffer.len())
+    }
+}
+
+/// An int option of getsockopt(2) at level SOL_SOCKET.
+pub fn socket_option(fd: BorrowedFd<'_>, option: i32) -> Result<i32, Errno> {
+    let mut value = 0i32;
+    let mut length = std::mem::size_of::<i32>() as u32;
+    // SAFETY: the kernel writes at most `length` bytes and the length.
+    unsafe {
+        syscall(
+            libc::SYS_getsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                option as usize,
+                (&raw mut value) as usize,
+                (&raw mut length) as usize,
+                0,
+            ],
+        )?;
+    }
+    Ok(value)
+}
+
+/// The socket's own address as raw bytes (getsockname(2)).
+pub fn local_address(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let mut buffer = vec![0u8; 128];
+    let mut length = 128u32;
+    // SAFETY: the kernel writes at most `length` bytes and the length.
+    unsafe {
+        syscall(
+            libc::SYS_getsockname,
+            [number(fd), buffer.as_mut_ptr() as usize, (&raw mut length) as usize, 0, 0, 0],
+        )?;
+    }
+    buffer.truncate(length as usize);
+    Ok(buffer)
+}
+
+/// The process at the other end of a unix socket (SO_PEERCRED, unix(7)): its id when the pair was made.
+pub fn peer_pid(fd: BorrowedFd<'_>) -> Result<i32, Errno> {
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = std::mem::size_of::<libc::ucred>() as u32;
+    // SAFETY: the kernel writes at most `length` bytes and the length.
+    unsafe {
+        syscall(
+            libc::SYS_getsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                libc::SO_PEERCRED as usize,
+                (&raw mut credentials) as usize,
+                (&raw mut length) as usize,
+                0,
+            ],
+        )?;
+    }
+    Ok(credentials.pid)
+}
+
+/// socket(2), close-on-exec.
+pub fn socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers; the result is a new descriptor.
+    unsafe {
+        syscall(
+            libc::SYS_socket,
+            [family as usize, (kind | libc::SOCK_CLOEXEC) as usize, protocol as usize, 0, 0, 0],
+        )
+        .map(|fd| own(fd))
+    }
+}
+
+/// shutdown(2) of both directions: makes a connect(2) that another thread waits in return.
+pub fn shut_down(fd: BorrowedFd<'_>) {
+    // SAFETY: no pointers. Not connected is shut down already.
+    let _ = unsafe { syscall(libc::SYS_shutdown, [number(fd), libc::SHUT_RDWR as usize, 0, 0, 0, 0]) };
+}
