@@ -1,0 +1,7 @@
+//! The file is no TOML.
+use fnguard::guarded;
+
+#[guarded(policy = "policies/syntax.toml")]
+async fn handler() {}
+
+fn main() {}

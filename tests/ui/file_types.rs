@@ -1,0 +1,7 @@
+//! Values of the wrong type.
+use fnguard::guarded;
+
+#[guarded(policy = "policies/types.toml")]
+async fn handler() {}
+
+fn main() {}
