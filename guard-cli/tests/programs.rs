@@ -1,0 +1,96 @@
+//! Real programs under `fnguard run`: interpreters, a shell with pipes, dynamic programs that are
+//! allowed and those that are not, and the loader that would run any file.
+
+mod stage;
+
+use stage::{Stage, real_program, stderr, stdout, violations};
+
+#[test]
+fn python() {
+    let stage = Stage::with_policy("version = 1\n[memory]\nexecutable = \"files\"\n");
+    let python = real_program("python3");
+    // Extension modules are loaded after the start.
+    let code = "import ctypes, hashlib, json, subprocess, sys\n\
+                print(json.dumps({'sum': 1 + 1}))\n\
+                try:\n    subprocess.run(['/usr/bin/id'])\n\
+                except PermissionError as error:\n    print('refused', error.errno)\n";
+    let output = stage.run(["run", "--", &python, "-c", code]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "{\"sum\": 2}\nrefused 13\n");
+    assert_eq!(violations(&output)[0]["control"], "exec");
+}
+
+#[test]
+fn node() {
+    let stage = Stage::with_policy("version = 1\n[memory]\nexecutable = \"any\"\n");
+    let node = real_program("node");
+    let code = "let n = 0; for (let i = 0; i < 1e6; i++) n += i; console.log(n);\
+                const { spawnSync } = require('child_process');\
+                console.log(spawnSync('/usr/bin/id').error.code);";
+    let output = stage.run(["run", "--", &node, "-e", code]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "499999500000\nEACCES\n", "{}", stderr(&output));
+}
+
+fn allowing(programs: &[&str]) -> Stage {
+    let list: Vec<String> = programs.iter().map(|name| format!("{:?}", real_program(name))).collect();
+    Stage::with_policy(&format!("version = 1\n[exec]\nallow = [{}]\n", list.join(", ")))
+}
+
+#[test]
+fn a_shell_with_pipes() {
+    let stage = allowing(&["tr", "sort"]);
+    let output = stage.run(["run", "--", "bash", "-c", "printf 'b\\na\\n' | sort | tr a-z A-Z"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "A\nB\n");
+    assert_eq!(violations(&output).iter().filter(|one| one["control"] == "exec").count(), 0);
+}
+
+#[test]
+fn only_the_allowed_programs_run() {
+    let stage = allowing(&["id"]);
+    let output = stage.run(["run", "--", "bash", "-c", "/usr/bin/id -u; /usr/bin/uname; echo $?"]);
+    assert_eq!(stdout(&output), format!("{}\n126\n", nix::unistd::getuid()), "{}", stderr(&output));
+    let refused: Vec<_> = violations(&output).into_iter().filter(|one| one["control"] == "exec").collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0]["program"], real_program("uname"));
+    assert!(refused[0]["hint"].as_str().unwrap().contains("[exec] allow"), "{refused:?}");
+}
+
+/// Landlock must let the loader execute for the allowed program's sake; run by itself on another
+/// file it gets nowhere. Nor on the allowed file, whose name would then be another.
+#[test]
+fn the_loader_runs_no_file() {
+    let stage = allowing(&["id"]);
+    let loader = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+        .unwrap();
+    for target in ["id", "uname"] {
+        let target = real_program(target);
+        let output = stage.run(["run", "--", "bash", "-c", &format!("{loader} {target}; echo status $?")]);
+        let text = stdout(&output);
+        assert!(text == "status 126\n" || text == "status 137\n", "{text} {}", stderr(&output));
+        assert!(violations(&output).iter().any(|one| one["control"] == "exec"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn audit_lets_through_and_reports() {
+    let stage = Stage::with_policy("version = 1\n");
+    let script = "/usr/bin/id -u; echo more > written";
+    let output = stage.run(["run", "--audit", "--", "bash", "-c", script]);
+    assert_eq!(stdout(&output), format!("{}\n", nix::unistd::getuid()), "{}", stderr(&output));
+    assert_eq!(std::fs::read(stage.path.join("written")).unwrap(), b"more\n");
+    let seen = violations(&output);
+    for control in ["exec", "files"] {
+        assert!(
+            seen.iter().any(|one| one["control"] == control && one["action"] == "audited"),
+            "{control}: {seen:?}"
+        );
+    }
+    std::fs::remove_file(stage.path.join("written")).unwrap();
+    let output = stage.run(["run", "--", "bash", "-c", script]);
+    assert_eq!(stdout(&output), "");
+    assert!(!stage.path.join("written").exists());
+}

@@ -1,0 +1,214 @@
+//! `fnguard run` stands in the program's place: its status and signal, its input, its place in a
+//! pid namespace and in a terminal's job control. And fnguard's own failures, told apart from it.
+
+mod stage;
+
+use stage::{FNGUARD, Stage, others, records, stderr, stdout, with_input};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+const PLAIN: &str = "version = 1\n";
+
+#[test]
+fn exit_statuses_are_mirrored() {
+    let stage = Stage::with_policy(PLAIN);
+    for status in [0, 1, 42, 124, 125, 126, 127, 255] {
+        let output = stage.shell(&format!("exit {status}"));
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn signals_are_mirrored() {
+    let stage = Stage::with_policy(PLAIN);
+    for (name, number) in [
+        ("TERM", libc::SIGTERM),
+        ("KILL", libc::SIGKILL),
+        ("SEGV", libc::SIGSEGV),
+        ("ABRT", libc::SIGABRT),
+        ("PIPE", libc::SIGPIPE),
+        ("HUP", libc::SIGHUP),
+    ] {
+        let output = stage.shell(&format!("kill -{name} $$"));
+        assert_eq!(output.status.signal(), Some(number), "{name}: {}", stderr(&output));
+        let ended = records(&output).pop().unwrap();
+        assert_eq!(ended["fnguard"], "ended");
+        assert_eq!(ended["signal"], format!("SIG{name}"));
+    }
+}
+
+/// A signal that is sent to fnguard reaches the program, which may handle it.
+#[test]
+fn signals_are_passed_on() {
+    let stage = Stage::with_policy(PLAIN);
+    let script = "trap 'echo handled; exit 7' TERM; echo ready; while :; do read line || wait; done";
+    let mut child = stage
+        .command(["run", "--", "/bin/sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "handled");
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+#[test]
+fn standard_input_is_untouched() {
+    let stage = Stage::with_policy(PLAIN);
+    let mut bytes = vec![0; 1 << 20];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
+    let output = with_input(&mut stage.command(["run", "--", "cat"]), bytes.clone());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(output.stdout == bytes, "{} bytes came back of {}", output.stdout.len(), bytes.len());
+}
+
+/// What a program finds ignored stays as fnguard's parent left it.
+#[test]
+fn a_broken_pipe_ends_the_program() {
+    let stage = Stage::with_policy(PLAIN);
+    let ignored = |output: &std::process::Output| {
+        let line = stdout(output);
+        let mask = u64::from_str_radix(line.trim().rsplit('\t').next().unwrap(), 16).unwrap();
+        mask >> (libc::SIGPIPE - 1) & 1 == 1
+    };
+    let arguments = ["run", "--", "grep", "SigIgn", "/proc/self/status"];
+    assert!(!ignored(&stage.run(arguments)));
+    let shell = Command::new("sh")
+        .args(["-c", "trap '' PIPE; exec \"$0\" \"$@\"", FNGUARD])
+        .args(arguments)
+        .current_dir(&stage.path)
+        .output()
+        .unwrap();
+    assert!(ignored(&shell));
+}
+
+#[test]
+fn own_failures_have_statuses_of_their_own() {
+    let stage = Stage::with_policy(PLAIN);
+    for (arguments, status, says) in [
+        (&["run", "--", "no-such-program"] as &[&str], 127, "no such program in PATH"),
+        (&["run", "--", "./no-such-program"], 127, "No such file"),
+        (&["run", "--", "./guard.toml"], 126, "x bit"),
+        (&["run", "--", "/"], 126, "x bit"),
+        (&["run", "--policy", "absent.toml", "--", "true"], 125, "absent.toml"),
+        (&["run"], 125, "PROGRAM"),
+        (&["run", "--adit", "--", "true"], 125, "--audit"),
+    ] {
+        let output = stage.run(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// A file with its x bit and nothing in it that the kernel could run.
+#[test]
+fn what_the_kernel_cannot_execute() {
+    let stage = Stage::with_policy(PLAIN);
+    let path = stage.write("data", "\0no program");
+    std::os::unix::fs::chown(&path, None, None).unwrap();
+    let mut permissions = path.metadata().unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+    std::fs::set_permissions(&path, permissions).unwrap();
+    let output = stage.run(["run", "--", "./data"]);
+    assert_eq!(output.status.code(), Some(126), "{}", stderr(&output));
+    assert!(others(&output).contains("cannot execute"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_policy_is_looked_for_and_what_was_looked_for_is_said() {
+    let stage = Stage::new();
+    let output = stage.run(["run", "--", "/bin/true"]);
+    assert_eq!(output.status.code(), Some(125));
+    let text = stderr(&output);
+    for part in ["--policy FILE: not given", "a note in", "guard.toml in", "version = 1", "fnguard init"] {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+    // What it shows as a policy is one.
+    let minimal = text.split("a minimal one is\n\n").nth(1).unwrap();
+    stage.write("guard.toml", minimal.trim_end());
+    assert_eq!(stage.run(["run", "--", "/bin/true"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_wrong_policy_is_told_with_its_place() {
+    let stage = Stage::with_policy("version = 1\n[network]\nalow = [\"api.stripe.com:443\"]\n");
+    let output = stage.run(["run", "--", "/bin/true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("guard.toml:3:1: unknown key `alow`"), "{}", stderr(&output));
+    for (text, says) in [
+        ("version = 2\n", "guard.toml:1:11"),
+        ("version = 1\n[network\n", "guard.toml:2:"),
+        ("\u{feff}\0", "guard.toml:1:"),
+    ] {
+        let output = Stage::with_policy(text).run(["run", "--", "/bin/true"]);
+        assert_eq!(output.status.code(), Some(125), "{text:?}");
+        assert!(stderr(&output).contains(says), "{text:?}: {}", stderr(&output));
+    }
+    let output = stage.run(["run", "--policy", "/dev/zero", "--", "/bin/true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("longer than"), "{}", stderr(&output));
+    stage.write("binary.toml", [0xff, 0xfe]);
+    let output = stage.run(["run", "--policy", "binary.toml", "--", "/bin/true"]);
+    assert!(stderr(&output).contains("binary.toml"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_required_secret_that_is_not_set_is_named() {
+    let stage = Stage::with_policy("version = 1\n[secrets]\nenv = [\"ABSENT_KEY\"]\n");
+    let output = stage.run(["run", "--", "/bin/true"]);
+    assert_eq!(output.status.code(), Some(125));
+    let refusal = records(&output).pop().unwrap();
+    assert!(refusal.to_string().contains("ABSENT_KEY"), "{refusal}");
+}
+
+/// As the first process of a pid namespace: no signal can end it, so it exits with 128 + n, and
+/// every orphan is its child.
+#[test]
+fn as_pid_1() {
+    let stage = Stage::with_policy("version = 1\n[exec]\nfork = true\n");
+    let inside = |script: &str| {
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", FNGUARD])
+            .args(["run", "--", "/bin/sh", "-c", script])
+            .current_dir(&stage.path)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    for (name, number) in [("KILL", 9), ("TERM", 15), ("SEGV", 11)] {
+        let output = inside(&format!("kill -{name} $$"));
+        assert_eq!(output.status.code(), Some(128 + number), "{name}: {}", stderr(&output));
+    }
+    assert_eq!(inside("exit 9").status.code(), Some(9));
+    // The orphan's parent ends first; its own end is awaited by its entry in /proc, which a zombie
+    // keeps.
+    let output = inside(
+        "orphan=$( ( ( : ) & echo $! ) ); \
+         n=0; while [ -e /proc/$orphan ] && [ $n -lt 100000 ]; do n=$((n+1)); done; \
+         [ -e /proc/$orphan ] && echo left || echo reaped",
+    );
+    assert_eq!(stdout(&output), "reaped\n", "{}", stderr(&output));
+}
+
+/// ^Z stops the whole job, `fg` goes on with it, and the terminal stays usable.
+#[test]
+fn job_control() {
+    let stage = Stage::with_policy(PLAIN);
+    let script = stage.write("session.py", include_str!("session.py"));
+    let output = Command::new("python3")
+        .arg(&script)
+        .arg(FNGUARD)
+        .current_dir(&stage.path)
+        .env("TERM", "dumb")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}\n{}", stdout(&output), stderr(&output));
+}
