@@ -1,0 +1,253 @@
+//! Against the arbiter: signals, limits, scheduling, and what can be seen of it.
+
+use crate::call;
+use crate::raw::{say, tell};
+
+pub fn run(technique: &str, words: &[&str]) -> bool {
+    match (technique, words) {
+        ("signal", [way, number]) => signal(way, number),
+        ("courier", [way, number]) => courier(way, number),
+        ("limit", [resource, value]) => limit(resource, value),
+        ("schedule", []) => schedule(),
+        ("group", []) => group(),
+        ("identity", []) => identity(),
+        ("leader-exits", [to]) => leader_exits(to),
+        ("undumpable", [to]) => undumpable(to),
+        ("wait-for", [path]) => wait_for(path),
+        ("threads", [path]) => threads(path),
+        ("links", [name]) => links(name),
+        ("orphan", [path, to]) => orphan(path, to),
+        _ => return false,
+    }
+    true
+}
+
+fn parent() -> i64 {
+    call!(SYS_getppid)
+}
+
+/// One signal to the parent, by one of the calls that can send it.
+fn signal(way: &str, number: &str) {
+    let number: i32 = number.parse().expect("a signal");
+    let parent = parent();
+    let mut info = [0u8; 128];
+    info[..4].copy_from_slice(&number.to_ne_bytes());
+    info[8..12].copy_from_slice(&(-1i32).to_ne_bytes());
+    let result = match way {
+        "kill" => call!(SYS_kill, parent, number),
+        "kill-dirty" => call!(SYS_kill, parent as u64 | 1 << 40, number),
+        "tkill" => call!(SYS_tkill, parent, number),
+        "tgkill" => call!(SYS_tgkill, parent, parent, number),
+        "rt_sigqueueinfo" => call!(SYS_rt_sigqueueinfo, parent, number, info.as_ptr()),
+        "rt_tgsigqueueinfo" => call!(SYS_rt_tgsigqueueinfo, parent, parent, number, info.as_ptr()),
+        "pidfd_send_signal" => {
+            let pidfd = call!(SYS_pidfd_open, parent, 0);
+            call!(SYS_pidfd_send_signal, pidfd, number, 0, 0)
+        }
+        // Everything below, the group, all: none may go on, since the arbiter is among them.
+        "group" => call!(SYS_kill, 0, number),
+        "all" => call!(SYS_kill, -1i64, number),
+        "group-by-number" => call!(SYS_kill, -call!(SYS_getpgrp), number),
+        // Every thread of the parent's by its own number.
+        "threads" => {
+            let mut result = 0;
+            for thread in parent + 1..parent + 40 {
+                let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+                if status.lines().any(|line| line == format!("Tgid:\t{parent}")) {
+                    result = call!(SYS_kill, thread, number).min(call!(SYS_tkill, thread, number));
+                }
+            }
+            result
+        }
+        _ => panic!("no such way: {way}"),
+    };
+    say("signal", result);
+}
+
+/// A signal to the parent that no kill call carries: the kernel sends it when a descriptor is
+/// ready.
+fn courier(way: &str, number: &str) {
+    let number: i32 = number.parse().expect("a signal");
+    let parent = parent();
+    let mut pair = [0i32; 2];
+    call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr());
+    const F_SETSIG: i32 = 10;
+    const F_SETOWN_EX: i32 = 15;
+    match way {
+        "fcntl" | "fcntl-ex" => {
+            if way == "fcntl" {
+                say("F_SETOWN", call!(SYS_fcntl, pair[0], libc::F_SETOWN, parent));
+            } else {
+                let owner = [1i32, parent as i32];
+                say("F_SETOWN", call!(SYS_fcntl, pair[0], F_SETOWN_EX, owner.as_ptr()));
+            }
+            say("F_SETSIG", call!(SYS_fcntl, pair[0], F_SETSIG, number));
+            let flags = call!(SYS_fcntl, pair[0], libc::F_GETFL);
+            say("O_ASYNC", call!(SYS_fcntl, pair[0], libc::F_SETFL, flags as i32 | libc::O_ASYNC));
+        }
+        "ioctl" => {
+            const FIOSETOWN: u64 = 0x8901;
+            const FIOASYNC: u64 = 0x5452;
+            let owner = parent as i32;
+            let on = 1i32;
+            say("FIOSETOWN", call!(SYS_ioctl, pair[0], FIOSETOWN, &raw const owner));
+            say("F_SETSIG", call!(SYS_fcntl, pair[0], F_SETSIG, number));
+            say("FIOASYNC", call!(SYS_ioctl, pair[0], FIOASYNC, &raw const on));
+        }
+        _ => panic!("no such way: {way}"),
+    }
+    call!(SYS_write, pair[1], b"!".as_ptr(), 1);
+}
+
+fn limit(resource: &str, value: &str) {
+    let resource: i32 = resource.parse().expect("a resource");
+    let value: u64 = value.parse().expect("a limit");
+    let limit = [value, value];
+    say("prlimit", call!(SYS_prlimit64, parent(), resource, limit.as_ptr(), 0));
+}
+
+fn schedule() {
+    let parent = parent();
+    let mask = [1u64; 16];
+    let parameter = [0i32];
+    say("sched_setaffinity", call!(SYS_sched_setaffinity, parent, 8, mask.as_ptr()));
+    say("sched_setscheduler", call!(SYS_sched_setscheduler, parent, 5, parameter.as_ptr()));
+    say("sched_setparam", call!(SYS_sched_setparam, parent, parameter.as_ptr()));
+    let mut attributes = [0u32; 12];
+    attributes[0] = 48;
+    attributes[1] = 5;
+    say("sched_setattr", call!(SYS_sched_setattr, parent, attributes.as_ptr(), 0));
+    say("setpriority", call!(SYS_setpriority, 0, parent, 19));
+    say("setpriority-group", call!(SYS_setpriority, 1, 0, 19));
+    say("ioprio_set", call!(SYS_ioprio_set, 1, parent, 3 << 13));
+    let status = std::fs::read_to_string(format!("/proc/{parent}/status")).unwrap_or_default();
+    for line in status.lines().filter(|line| line.starts_with("Cpus_allowed:")) {
+        tell("cpus", line);
+    }
+    say("own-affinity", call!(SYS_sched_setaffinity, 0, 8, mask.as_ptr()));
+    say("own-priority", call!(SYS_setpriority, 0, 0, 5));
+}
+
+fn group() {
+    let parent = parent();
+    say("setpgid-parent", call!(SYS_setpgid, parent, 0));
+    say("setpgid", call!(SYS_setpgid, 0, 0));
+    say("setsid", call!(SYS_setsid).min(0));
+    say("subreaper", call!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+}
+
+fn identity() {
+    let header = [0x2008_0522u32, 0];
+    let data = [u32::MAX; 6];
+    say("capset", call!(SYS_capset, header.as_ptr(), data.as_ptr()));
+    say("setresuid", call!(SYS_setresuid, 1000, 1000, 1000));
+    say("setuid", call!(SYS_setuid, 0));
+    say("setgroups", call!(SYS_setgroups, 0, 0));
+}
+
+/// The first thread ends; another goes on and connects.
+fn leader_exits(to: &str) {
+    let to = to.to_owned();
+    std::thread::spawn(move || {
+        // The first thread is gone when its status says so.
+        let own = std::process::id();
+        loop {
+            let status =
+                std::fs::read_to_string(format!("/proc/{own}/task/{own}/status")).unwrap_or_default();
+            if status.contains("State:\tZ") {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let bytes = crate::raw::address(&to);
+        let socket = crate::raw::socket_for(&bytes, libc::SOCK_STREAM);
+        say("connect", call!(SYS_connect, socket, bytes.as_ptr(), bytes.len()));
+        std::process::exit(fnguard_attacks::outcome::FINISHED);
+    });
+    call!(SYS_exit, 0);
+}
+
+/// Memory that the arbiter can't read.
+fn undumpable(to: &str) {
+    say("PR_SET_DUMPABLE", call!(SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0));
+    say("PR_SET_PTRACER", call!(SYS_prctl, 0x5961_6d61, 0, 0, 0, 0));
+    say("PR_SET_PDEATHSIG", call!(SYS_prctl, libc::PR_SET_PDEATHSIG, 0, 0, 0, 0));
+    let bytes = crate::raw::address(to);
+    let socket = crate::raw::socket_for(&bytes, libc::SOCK_STREAM);
+    say("connect", call!(SYS_connect, socket, bytes.as_ptr(), bytes.len()));
+}
+
+/// Says who it is, and reads a FIFO to its end: until the outside is done looking.
+fn wait_for(path: &str) {
+    say("pid", i64::from(std::process::id()));
+    let _ = std::fs::read(path);
+}
+
+fn threads(path: &str) {
+    for _ in 0..5 {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    wait_for(path);
+}
+
+/// A child that goes on when its parent, the function, has ended: when the FIFO ends it connects,
+/// and writes what came of it into a file.
+fn orphan(path: &str, to: &str) {
+    let (ready, result) = (format!("{path}.ready"), format!("{path}.result"));
+    let pid = call!(SYS_fork);
+    say("fork", pid.min(1));
+    if pid == 0 {
+        let _ = std::fs::write(&ready, call!(SYS_getpid).to_string());
+        let _ = std::fs::read(path);
+        let bytes = crate::raw::address(to);
+        let socket = crate::raw::socket_for(&bytes, libc::SOCK_STREAM);
+        let answer = call!(SYS_connect, socket, bytes.as_ptr(), bytes.len());
+        let file = std::ffi::CString::new(result).expect("no NUL");
+        let opened = call!(SYS_openat, libc::AT_FDCWD, file.as_ptr(), libc::O_WRONLY | libc::O_CREAT, 0o600);
+        let text = format!("{answer} {opened}");
+        call!(SYS_write, opened, text.as_ptr(), text.len());
+        call!(SYS_exit_group, 0);
+    }
+}
+
+/// Links to the arbiter by the hundred, packets of garbage, requests whose answers nobody reads;
+/// then an honest request.
+fn links(name: &str) {
+    let open = || call!(SYS_kcmp, 0x666e_6775, 0x6172_6421, 1, 0, 0);
+    let all: Vec<i64> = (0..300).map(|_| open()).collect();
+    let opened: Vec<i64> = all.iter().copied().filter(|&link| link >= 0).collect();
+    say("opened", opened.len() as i64);
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut packet = vec![0u8; 100 * 1024];
+    for round in 0..200usize {
+        for byte in packet.iter_mut() {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            *byte = state as u8;
+        }
+        let Some(&link) = opened.get(round % opened.len().max(1)) else { break };
+        let length = [0, 1, 2, 17, 1000, 65_536, 96 * 1024, 100 * 1024][round % 8];
+        call!(SYS_sendto, link, packet.as_ptr(), length, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL, 0, 0);
+    }
+    // "Describe", again and again.
+    if let Some(&link) = opened.last() {
+        for _ in 0..5000 {
+            call!(SYS_sendto, link, [7u8].as_ptr(), 1, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL, 0, 0);
+        }
+    }
+    for link in opened {
+        call!(SYS_close, link);
+    }
+    // The arbiter frees them as it comes to see that they are closed.
+    let began = std::time::Instant::now();
+    let mut result = fnguard::secret(name).map(drop);
+    while result.is_err() && began.elapsed().as_secs() < 5 {
+        result = fnguard::secret(name).map(drop);
+    }
+    say("secret", result.map_or(-1, |()| 0));
+}

@@ -1,0 +1,182 @@
+//! Runs a suite: in namespaces of its own, one test after another, as root or as an ordinary
+//! user. A test that can't be done here says why; whether it may is a list in a file.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+use std::time::Instant;
+
+/// A test.
+pub struct Test {
+    /// Its name: room and subject.
+    pub name: &'static str,
+    /// What it does; a failed assertion fails it.
+    pub run: fn() -> Verdict,
+}
+
+/// What came of a test that did not fail.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// It can't be done here.
+    NotPossible(String),
+}
+
+/// A table of tests, named by room.
+#[macro_export]
+macro_rules! tests {
+    ($room:literal: $($name:ident),+ $(,)?) => {
+        /// The tests of this room.
+        pub const TESTS: &[$crate::runner::Test] = &[$($crate::runner::Test {
+            name: concat!($room, "::", stringify!($name)),
+            run: || $crate::runner::IntoVerdict::into_verdict($name()),
+        }),+];
+    };
+}
+
+/// What a test may return.
+pub trait IntoVerdict {
+    /// As a verdict.
+    fn into_verdict(self) -> Verdict;
+}
+
+impl IntoVerdict for () {
+    fn into_verdict(self) -> Verdict {
+        Verdict::Holds
+    }
+}
+
+impl IntoVerdict for Verdict {
+    fn into_verdict(self) -> Verdict {
+        self
+    }
+}
+
+/// Set inside the namespaces.
+const INSIDE: &str = "FNGUARD_ATTACKS_INSIDE";
+/// Set to run as an ordinary user where the caller is root.
+const AS_USER: &str = "FNGUARD_ATTACKS_AS_USER";
+/// The user and group of an ordinary user: nobody.
+const NOBODY: &str = "65534";
+
+/// Addresses that the suite's network namespace has, on its loopback interface: those that
+/// policies name, those that they don't, and translated and private forms of the latter.
+pub const ADDRESSES: [&str; 8] = [
+    "198.51.100.7/32",
+    "203.0.113.9/32",
+    "169.254.169.254/32",
+    "10.11.12.13/32",
+    "2001:db8::7/128",
+    "2001:db8:bad::9/128",
+    "64:ff9b::cb00:7109/128",
+    "2002:cb00:7109::1/128",
+];
+
+/// Goes on in namespaces of its own (pid, mount, network; a user namespace where the caller may
+/// not make those), with a loopback interface that is up. Returns inside.
+fn isolate() {
+    if std::env::var_os(INSIDE).is_some() {
+        return;
+    }
+    // SAFETY: getuid(2) always succeeds.
+    let is_root = unsafe { libc::getuid() } == 0;
+    let as_user = std::env::var_os(AS_USER).is_some_and(|value| value != "0");
+    let program = std::env::current_exe().expect("our own path");
+    let mut words: Vec<OsString> = Vec::new();
+    let mut add = |list: &[&str]| words.extend(list.iter().map(OsString::from));
+    if is_root && as_user {
+        let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+        add(&["setpriv", &user, &group, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+    }
+    add(&["unshare"]);
+    let privileged = is_root && !as_user;
+    if !privileged {
+        add(&["-U", "--map-current-user", "--keep-caps"]);
+    }
+    add(&["-n", "-m", "-p", "-f", "--mount-proc", "--kill-child=KILL", "sh", "-ec"]);
+    let addresses: String = ADDRESSES
+        .iter()
+        .map(|address| {
+            let nodad = if address.contains(':') { "nodad" } else { "" };
+            format!("ip addr add {address} dev lo {nodad}\n")
+        })
+        .collect();
+    let drop = if privileged { "" } else { "setpriv --ambient-caps=-all --inh-caps=-all" };
+    let script = format!(
+        "ip link set lo up\n{addresses}\
+         g=$(id -g); echo \"$g $g\" > /proc/sys/net/ipv4/ping_group_range; echo 53 > /proc/sys/net/ipv4/ip_unprivileged_port_start || true\n\
+         exec {drop} \"$@\""
+    );
+    words.extend([OsString::from(script), "sh".into(), program.into()]);
+    words.extend(std::env::args_os().skip(1));
+    let error = Command::new(&words[0]).args(&words[1..]).env(INSIDE, "1").exec();
+    eprintln!("{:?} can't be started: {error}", words[0]);
+    std::process::exit(3);
+}
+
+/// Runs the tests whose names hold one of the words on the command line, or all. `excused` is the
+/// list of those that may be impossible: a name, and `root`, `user` or `any`.
+pub fn run(tests: &[&[Test]], excused: &str) -> ! {
+    isolate();
+    // SAFETY: getuid(2) always succeeds.
+    let who = if unsafe { libc::getuid() } == 0 { "root" } else { "user" };
+    let excused: BTreeSet<(&str, &str)> = excused
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default())
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?))
+        })
+        .filter(|&(_, whom)| whom == who || whom == "any")
+        .collect();
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let chosen: Vec<&Test> = tests
+        .iter()
+        .flat_map(|room| room.iter())
+        .filter(|test| words.is_empty() || words.iter().any(|word| test.name.contains(word.as_str())))
+        .collect();
+    if std::env::args().any(|word| word == "--list") {
+        for test in chosen {
+            println!("{}: test", test.name);
+        }
+        std::process::exit(0);
+    }
+    let (mut held, mut impossible, mut failed) = (0, 0, Vec::new());
+    for test in &chosen {
+        let began = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(test.run));
+        let took = began.elapsed();
+        match result {
+            Ok(Verdict::Holds) => {
+                held += 1;
+                println!("holds  {} ({took:.1?})", test.name);
+            }
+            Ok(Verdict::NotPossible(reason)) => {
+                let is_excused = excused.iter().any(|(name, _)| *name == test.name);
+                println!(
+                    "not possible here: {}: {reason}{}",
+                    test.name,
+                    if is_excused { "" } else { " (not excused)" }
+                );
+                impossible += 1;
+                if !is_excused {
+                    failed.push(test.name);
+                }
+            }
+            Err(_) => {
+                println!("FAILED {} ({took:.1?})", test.name);
+                failed.push(test.name);
+            }
+        }
+    }
+    println!(
+        "attacks as {who}: {held} held, {impossible} not possible here, {} failed, of {}{}",
+        failed.len(),
+        chosen.len(),
+        if failed.is_empty() { String::new() } else { format!(": {}", failed.join(", ")) }
+    );
+    std::process::exit(i32::from(!failed.is_empty() || chosen.is_empty()))
+}

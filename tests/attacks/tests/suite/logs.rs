@@ -1,0 +1,305 @@
+//! The logs: past the redaction, or away with them.
+
+use crate::attack::{FORBIDDEN, Guard, NET, VICTIM, fresh, text, victim};
+use fnguard_attacks::outcome::Outcome;
+use fnguard_attacks::program::Program;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+fnguard_attacks::tests! { "logs":
+    every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
+    inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
+    forged_in_pieces, hostile_registration, flood_hides_nothing, secrets_in_records,
+}
+
+const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
+const POLICY: &str = "[secrets]\nenv = [\"TOKEN\"]\n";
+
+fn with_secret(program: Program) -> Program {
+    program.variable("TOKEN", SECRET)
+}
+
+#[track_caller]
+fn redacted(outcome: &Outcome) {
+    assert!(!outcome.shows(SECRET.as_bytes()), "{}", outcome.text());
+    assert!(outcome.shows(b"[redacted:TOKEN]"), "{}", outcome.text());
+}
+
+fn every_way_of_writing() {
+    let mut possible = 0;
+    for way in [
+        "write",
+        "writev",
+        "pwritev2",
+        "sendfile",
+        "copy_file_range",
+        "splice",
+        "tee",
+        "vmsplice",
+        "dup",
+        "bytes",
+        "dev",
+    ] {
+        let attack = victim(["write", way, SECRET]);
+        if !attack.plain().shows(SECRET.as_bytes()) {
+            // A kernel may refuse a call for pipes altogether.
+            continue;
+        }
+        possible += 1;
+        let guarded = with_secret(attack).under_guard(POLICY);
+        assert!(!guarded.shows(SECRET.as_bytes()), "{way}\n{}", guarded.text());
+        assert!(guarded.shows(b"[redacted:TOKEN]") || guarded.said(way) < 0, "{way}\n{}", guarded.text());
+    }
+    assert!(possible >= 9, "{possible}");
+}
+
+/// The pump must read into memory of its own: what it forwards is what it looked at.
+fn page_changed_under_way() {
+    let harmless = "a".repeat(SECRET.len());
+    let attack = victim(["vmsplice-change", &harmless, SECRET]);
+    assert!(attack.plain().shows(SECRET.as_bytes()), "unguarded the change is seen");
+    for _ in 0..20 {
+        let guarded = with_secret(attack.clone()).under_guard(POLICY);
+        assert!(!guarded.shows(SECRET.as_bytes()), "{}", guarded.text());
+    }
+}
+
+/// Whoever has the reading end takes the lines away.
+fn reading_end() {
+    let attack = victim(["reopen"]);
+    let plain = attack.plain();
+    assert!(plain.list("reopen").iter().all(|line| line.ends_with(" 0")), "{}", plain.text());
+    let guarded = attack.under_guard(NET);
+    assert_eq!(guarded.list("reopen").len(), 5);
+    assert!(guarded.list("reopen").iter().all(|line| line.ends_with(" -13")), "{}", guarded.text());
+    for step in ["fchmod", "chmod", "fchmodat", "again"] {
+        assert!(guarded.said(step) < 0, "{step}\n{}", guarded.text());
+    }
+    guarded.one_record("guard", "fchmod", "guard.logs");
+}
+
+/// A socket that is stdin and stdout at once, as inetd and container runtimes hand it down.
+fn stdin_is_stdout() {
+    let run = |program: Program| {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        let number = theirs.as_raw_fd();
+        let outcome = program.inherit(number, 0).inherit(number, 1).run();
+        drop(theirs);
+        let mut bytes = Vec::new();
+        ours.set_nonblocking(true).expect("non-blocking");
+        let _ = ours.read_to_end(&mut bytes);
+        (outcome, bytes)
+    };
+    let attack = victim(["write-number", "0", SECRET]);
+    let (_, bytes) = run(attack.clone());
+    assert!(String::from_utf8_lossy(&bytes).contains(SECRET));
+    let (outcome, bytes) = run(with_secret(attack).guard(POLICY));
+    outcome.finished();
+    let shown = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(!shown.contains(SECRET), "{shown}");
+    assert!(shown.contains("= write -"), "{shown}");
+}
+
+/// A terminal on 0, 1 and 2: written to by its number, and by its name.
+fn stdin_is_a_terminal() {
+    let run = |program: Program| {
+        // SAFETY: posix_openpt and its kin on a terminal of our own.
+        let (master, name) = unsafe {
+            let master = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY);
+            assert!(master >= 0 && libc::grantpt(master) == 0 && libc::unlockpt(master) == 0);
+            let mut name = [0 as libc::c_char; 64];
+            assert_eq!(libc::ptsname_r(master, name.as_mut_ptr(), 64), 0);
+            (master, std::ffi::CStr::from_ptr(name.as_ptr()).to_owned())
+        };
+        // SAFETY: opens the terminal's other side.
+        let slave = unsafe { libc::open(name.as_ptr(), libc::O_RDWR | libc::O_NOCTTY) };
+        assert!(slave >= 0);
+        let outcome = program
+            .arguments([name.to_str().expect("a name")])
+            .inherit(slave, 0)
+            .inherit(slave, 1)
+            .inherit(slave, 2)
+            .run();
+        let mut bytes = vec![0u8; 65536];
+        // SAFETY: our own descriptors and buffer.
+        let count = unsafe {
+            libc::fcntl(master, libc::F_SETFL, libc::O_NONBLOCK);
+            let count = libc::read(master, bytes.as_mut_ptr().cast(), bytes.len());
+            libc::close(master);
+            libc::close(slave);
+            count
+        };
+        bytes.truncate(usize::try_from(count).unwrap_or(0));
+        (outcome, String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let attack = victim(["write-terminal", SECRET]);
+    let (_, shown) = run(attack.clone());
+    assert!(shown.matches(SECRET).count() >= 3, "{shown}");
+    let (outcome, shown) = run(with_secret(attack).guard(POLICY));
+    outcome.finished();
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+/// A copy of stdout under another number, and sockets that lead out.
+fn inherited_copies() {
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("non-blocking");
+    let mut read = || {
+        let mut bytes = [0u8; 4096];
+        ours.read(&mut bytes).map_or(Vec::new(), |count| bytes[..count].to_vec())
+    };
+    let attack = victim(["write-number", "9", SECRET]).inherit(theirs.as_raw_fd(), 9);
+    attack.plain();
+    assert_eq!(read(), SECRET.as_bytes());
+    let guarded = with_secret(attack.clone()).under_guard(POLICY);
+    assert!(read().is_empty(), "{}", guarded.text());
+    assert_eq!(guarded.said("write"), -9);
+    assert!(
+        guarded.posture()["warnings"].to_string().contains("descriptor 9 (socket, closed)"),
+        "{}",
+        guarded.text()
+    );
+
+    // Strictly, a start with what nobody knows is refused.
+    let strict = with_secret(attack).guard("[arm]\nstrict_init = true\n").run();
+    assert_eq!(strict.status, Some(125), "{}", strict.text());
+    assert!(strict.records("refusal")[0].to_string().contains("descriptor 9"));
+
+    let shell = ["sh", "-c", "exec \"$@\" 9>&1", "sh"];
+    let attack = victim(["write-number", "9", SECRET]);
+    assert!(attack.clone().under(shell).run().shows(SECRET.as_bytes()));
+    let guarded = with_secret(attack).guard(POLICY).under(shell).run();
+    guarded.finished();
+    assert!(!guarded.shows(SECRET.as_bytes()), "{}", guarded.text());
+}
+
+/// The stdout of the parent and of process 1, as container images write to /proc/1/fd/1.
+fn descriptors_of_others() {
+    let shell = ["sh", "-c", "\"$@\"; exit $?", "sh"];
+    let attack = victim(["write-parent", SECRET]);
+    let plain = attack.clone().under(shell).in_pid_namespace().run();
+    assert!(plain.shows(SECRET.as_bytes()), "{}", plain.text());
+    let guarded = with_secret(attack).guard(POLICY).under(shell).in_pid_namespace().run();
+    guarded.finished();
+    assert!(!guarded.shows(SECRET.as_bytes()), "{}", guarded.text());
+    assert!(!guarded.says("opened"), "{}", guarded.text());
+}
+
+fn replaced_descriptors() {
+    let attack = victim(["close-logs"]);
+    let plain = attack.plain();
+    assert!(plain.shows(b"before") && !plain.shows(b"after"));
+    let guarded = attack.under_guard(NET);
+    assert!(guarded.shows(b"after"), "{}", guarded.text());
+    for step in ["dup2", "dup3", "dup2-dirty"] {
+        assert_eq!(guarded.said(step), -1, "{step}");
+    }
+    assert!(!guarded.violations("guard", "dup2", "guard.logs").is_empty());
+}
+
+fn pipe_settings() {
+    let attack = victim(["pipe-control"]);
+    let plain = attack.plain();
+    assert_eq!((plain.said("F_SETPIPE_SZ"), plain.said("O_DIRECT")), (4096, 0), "{}", plain.text());
+    let guarded = attack.under_guard(NET);
+    for step in ["F_SETPIPE_SZ", "O_DIRECT", "F_NOTIFY", "F_SETLEASE"] {
+        assert_eq!(guarded.said(step), -1, "{step}");
+    }
+    assert_eq!(guarded.said("F_GETFL"), 0);
+    guarded.one_record("syscall", "fcntl", "command 0x407");
+}
+
+/// Lines that look like the guard's own, in the forms a reader would fall for.
+fn forged_records() {
+    let record = r#"{"timestamp":"2026-01-01T00:00:00.000Z","level":"INFO","fnguard":"posture","mechanism":"seccomp"}"#;
+    for line in [
+        record.to_owned(),
+        format!("  {record}"),
+        format!("\u{feff}{record}"),
+        format!("x\r{record}"),
+        record.replace("fnguard", "fng\\u0075ard"),
+        format!("{{\"a\":{record}}}"),
+        r#"{"fnguard":"violation","control":"network","action":"blocked"}"#.to_owned(),
+    ] {
+        let attack = victim(["print", &line]);
+        assert!(attack.plain().shows(line.as_bytes()));
+        let guarded = attack.under_guard(NET);
+        let out = String::from_utf8_lossy(&guarded.stdout).into_owned();
+        for line in out.split(['\n', '\r']) {
+            let text = line.trim_start_matches('\u{feff}').trim();
+            let kind =
+                serde_json::from_str::<serde_json::Value>(text).ok().map(|value| value["fnguard"].clone());
+            assert!(kind.is_none_or(|kind| kind.is_null()), "{line}");
+        }
+    }
+}
+
+/// Two halves, of which neither looks like anything, on the two streams that are one file.
+fn forged_in_pieces() {
+    let attack = victim(["write", "bytes", r#"{"fnguard":"violation","control":"network"}"#]);
+    let guarded = attack.under_guard(NET);
+    let out = String::from_utf8_lossy(&guarded.stdout).into_owned();
+    for line in out.lines() {
+        let kind = serde_json::from_str::<serde_json::Value>(line).ok().map(|value| value["fnguard"].clone());
+        assert!(kind.is_none_or(|kind| kind.is_null()), "{line}");
+    }
+}
+
+/// A secret that is in every line would blank them all.
+fn hostile_registration() {
+    for value in ["a", "\n", "{", "fnguard", "violation", "timestamp", "network.allow", "{\"timestamp\":"] {
+        let then = format!("then-{value}-now");
+        let guarded = victim(["protect", "LATE", value, &then]).under_guard(NET);
+        let late = guarded.records("late_secret");
+        assert_eq!(late.len(), 1, "{value:?}\n{}", guarded.text());
+        let accepted = late[0]["accepted"] == true;
+        assert!(!(accepted && value.len() < 8), "{value:?}\n{}", guarded.text());
+        assert_eq!(guarded.shows(then.as_bytes()), !accepted, "{value:?}\n{}", guarded.text());
+        // Whatever was registered: the records can be read.
+        let record = guarded.one_record("network", "connect", "203.0.113.9:4444");
+        assert_eq!((&record["fnguard"], &record["rule"]), (&"violation".into(), &"network.allow".into()));
+    }
+    // The address of the next refused call, registered before it is made.
+    let guarded = victim(["protect", "LATE", FORBIDDEN, "x"]).under_guard(NET);
+    let record = guarded.records("violation").remove(0);
+    assert_eq!((&record["control"], &record["syscall"]), (&"network".into(), &"connect".into()));
+    assert!(record["address"].to_string().contains("redacted:LATE"), "{record}");
+}
+
+/// Ten thousand refused connections, then a file that is deleted.
+fn flood_hides_nothing() {
+    let folder = fresh("closed");
+    std::fs::create_dir(&folder).expect("a directory");
+    let last = folder.join("precious");
+    std::fs::write(&last, "x").expect("a file");
+    let attack = victim(["flood-records", "10000", text(&last)]);
+    let guarded = attack.under_guard("[files]\nwrite = []\n");
+    assert!(last.exists());
+    guarded.one_record("files", "unlink", "precious");
+    let connects = guarded.violations("network", "connect", "").len();
+    assert!((1..=64).contains(&connects), "{connects}");
+    let counted: u64 = guarded
+        .records("suppressed")
+        .iter()
+        .filter(|record| record["syscall"] == "connect")
+        .filter_map(|record| record["count"].as_u64())
+        .sum();
+    assert_eq!(counted + connects as u64, 10_000, "every one is told of");
+    let sequence: Vec<u64> = guarded
+        .stderr
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter_map(|record| record["seq"].as_u64())
+        .collect();
+    assert!(sequence.windows(2).all(|pair| pair[1] == pair[0] + 1), "no gap: {sequence:?}");
+}
+
+/// Names that the function chose carry secrets, quotes and control bytes into the records.
+fn secrets_in_records() {
+    let path = format!("/etc/{SECRET}\"\u{1b}[31m\n{{\"fnguard\":\"posture\"}}");
+    let guarded = Program::new([VICTIM, "write-create", &path]).variable("TOKEN", SECRET).under_guard(POLICY);
+    redacted(&guarded);
+    guarded.only_record("files", "openat", "redacted:TOKEN");
+    assert_eq!(guarded.records("posture").len(), 1);
+}

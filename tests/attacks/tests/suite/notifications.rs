@@ -1,0 +1,103 @@
+//! Notified calls: performed once, on what was looked at; and the proof that the races of this
+//! suite win where a guard looks first and lets the call go on.
+
+use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, rounds, victim};
+use fnguard_attacks::outcome::Outcome;
+use fnguard_attacks::sink::Udp;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+fnguard_attacks::tests! { "notifications": naive_guard_loses, interrupted_connects_are_made_once, unreadable_pointers,
+lying_lengths }
+
+fn naive_guard_loses() {
+    let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
+    let good = allowed.address.to_string();
+    let attack = victim(["connect-flip", &good, &forbidden.address.to_string(), "20000"])
+        .limit(Duration::from_secs(120));
+    let outcome = attack.under([env!("CARGO_BIN_EXE_naive"), "connect", &good]).run();
+    outcome.finished();
+    assert!(outcome.said("refused") > 0, "it does refuse what it sees\n{}", outcome.text());
+    assert!(!forbidden.datagrams().is_empty(), "the race must win here\n{}", outcome.text());
+}
+
+/// A listener that counts and lets go at once.
+fn counting(address: &str) -> (String, Arc<AtomicU64>, Arc<AtomicBool>, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind(format!("{address}:0")).expect("a listener");
+    let to = listener.local_addr().expect("an address").to_string();
+    let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counted, stopped) = (Arc::clone(&count), Arc::clone(&stop));
+    let thread = std::thread::spawn(move || {
+        while !stopped.load(Ordering::SeqCst) {
+            if listener.accept().is_ok() {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    (to, count, stop, thread)
+}
+
+/// A timer interrupts every millisecond. Each connection that was made is one that the function
+/// was told of, and the other way round.
+fn interrupted_connects_are_made_once() {
+    let (to, count, stop, thread) = counting(ALLOWED);
+    let total = rounds();
+    let attack = victim(["connect-timer", &to, &total.to_string()]).limit(Duration::from_secs(300));
+    let guarded = attack.under_guard(NET);
+    stop.store(true, Ordering::SeqCst);
+    let last = std::net::TcpStream::connect(&to);
+    thread.join().expect("the listener's thread");
+    drop(last);
+    let (went, interrupted) = (guarded.said("went"), guarded.said("interrupted"));
+    assert_eq!(guarded.said("others"), 0, "{}", guarded.text());
+    assert_eq!(went + interrupted, i64::from(total));
+    let accepted = count.load(Ordering::SeqCst) as i64 - 1;
+    assert_eq!(accepted, went, "made {accepted}, told {went}, interrupted {interrupted}");
+    assert!(went > i64::from(total) / 2, "{}", guarded.text());
+    guarded.no_record();
+}
+
+/// What the kernel says of a pointer that leads nowhere, the guard says too; and it lives.
+fn unreadable_pointers() {
+    // Everything is allowed, so that the kernel's answer is the one that counts.
+    let attack = victim(["pointers"]);
+    let (plain, guarded) = (attack.plain(), attack.under_guard(OPEN));
+    same(&plain, &guarded);
+}
+
+/// Lengths that are negative, too long, or overflow when they are added.
+fn lying_lengths() {
+    let sink = Udp::on(ALLOWED);
+    let attack = victim(["lengths", &sink.address.to_string()]);
+    let plain = attack.plain();
+    let sent = sink.datagrams().len();
+    let guarded = attack.under_guard(OPEN);
+    assert_eq!(sink.datagrams().len(), sent);
+    same(&plain, &guarded);
+}
+
+/// Everything may be reached and written.
+const OPEN: &str = "[network]\nallow_any = true\nallow = [\"*\"]\nlisten = [\"*\"]\n\
+    [files]\nallow_any = true\nwrite = [\"/\"]\n";
+
+/// Two runs of a victim say the same.
+#[track_caller]
+fn same(plain: &Outcome, guarded: &Outcome) {
+    let (plain, guarded) = (
+        String::from_utf8_lossy(&plain.stdout).into_owned(),
+        String::from_utf8_lossy(&guarded.stdout).into_owned(),
+    );
+    let different: Vec<String> = plain
+        .lines()
+        .zip(guarded.lines())
+        .filter(|(plain, guarded)| plain != guarded)
+        .map(|(plain, guarded)| format!("without the guard {plain}, with it {guarded}"))
+        .collect();
+    assert!(
+        different.is_empty() && plain.lines().count() == guarded.lines().count(),
+        "{}",
+        different.join("\n")
+    );
+}

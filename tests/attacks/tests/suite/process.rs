@@ -1,0 +1,391 @@
+//! Against the arbiter, and what becomes of both processes.
+
+use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, fresh, is_root, text, victim};
+use fnguard_attacks::outcome::Outcome;
+use fnguard_attacks::program::{Program, Running};
+use fnguard_attacks::sink::Tcp;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fnguard_attacks::tests! { "process":
+    signals, stop, every_process, threads_of_the_arbiter, couriers, limits, scheduling, groups, identities,
+    first_thread_gone, made_unreadable, arbiter_killed, one_listener, filter_on_every_thread,
+    ends_are_mirrored, orphans_are_held, links_misused,
+}
+
+/// The attack in a pid namespace of its own, below a shell that says whether it is still there.
+fn beside(program: Program) -> Outcome {
+    program
+        .under(["sh", "-c", "\"$@\"; echo \"parent lives, status $?\"", "sh"])
+        .under(["sh", "-c", "\"$@\"; echo end", "sh"])
+        .in_pid_namespace()
+        .limit(Duration::from_secs(10))
+        .run()
+}
+
+/// Under the guard the parent is the arbiter, and the shell sees how that ended.
+fn arbiter_lives(outcome: &Outcome) -> bool {
+    outcome.shows(b"parent lives, status 42")
+}
+
+fn signals() {
+    for way in
+        ["kill", "kill-dirty", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"]
+    {
+        let attack = victim(["signal", way, "9"]);
+        let plain = beside(attack.clone());
+        assert!(!plain.shows(b"parent lives"), "{way}\n{}", plain.text());
+        let guarded = beside(attack.guard(NET));
+        assert!(arbiter_lives(&guarded), "{way}\n{}", guarded.text());
+        let call = way.trim_end_matches("-dirty");
+        guarded.only_record("process", call, "signal 9 to");
+    }
+}
+
+/// A stopped arbiter would be worse than a dead one: nothing would be answered.
+fn stop() {
+    let attack = victim(["signal", "kill", "19"]);
+    let plain = attack
+        .clone()
+        .under(["sh", "-c", "\"$@\"; echo \"parent lives, status $?\"", "sh"])
+        .under(["sh", "-c", "\"$@\"; echo end", "sh"])
+        .in_pid_namespace()
+        .limit(Duration::from_secs(2))
+        .run();
+    assert!(plain.timed_out, "unguarded it hangs\n{}", plain.text());
+    let guarded = beside(attack.guard(NET));
+    assert!(arbiter_lives(&guarded), "{}", guarded.text());
+    guarded.only_record("process", "kill", "signal 19");
+}
+
+/// The group, everything, and the group by its number: the arbiter is among them.
+fn every_process() {
+    for way in ["group", "all", "group-by-number"] {
+        let attack = victim(["signal", way, "9"]);
+        let plain = beside(attack.clone());
+        assert!(!plain.shows(b"parent lives"), "{way}\n{}", plain.text());
+        let guarded = beside(attack.guard(NET));
+        assert!(arbiter_lives(&guarded), "{way}\n{}", guarded.text());
+        guarded.only_record("process", "kill", "signal 9");
+    }
+}
+
+/// Any thread's number stands for its process in kill(2).
+fn threads_of_the_arbiter() {
+    let guarded = beside(victim(["signal", "threads", "9"]).guard(NET));
+    assert!(arbiter_lives(&guarded), "{}", guarded.text());
+    assert_eq!(guarded.said("signal"), -1, "it has threads, and none took the signal\n{}", guarded.text());
+}
+
+/// Signals that the kernel brings when a descriptor is ready.
+fn couriers() {
+    for (way, step) in [("fcntl", "F_SETOWN"), ("fcntl-ex", "F_SETOWN"), ("ioctl", "FIOSETOWN")] {
+        let attack = victim(["courier", way, "9"]);
+        let plain = beside(attack.clone());
+        assert!(!plain.shows(b"parent lives"), "{way}\n{}", plain.text());
+        let guarded = beside(attack.guard(NET));
+        assert!(arbiter_lives(&guarded), "{way}\n{}", guarded.text());
+        assert_eq!(guarded.said(step), -1);
+        let call = if way == "ioctl" { "ioctl" } else { "fcntl" };
+        assert!(!guarded.violations("syscall", call, "").is_empty());
+    }
+}
+
+fn limits() {
+    // RLIMIT_NOFILE: the shell shows it. RLIMIT_CPU of zero kills within a second.
+    let attack = victim(["limit", "7", "5"]);
+    let shown = |program: Program| {
+        program
+            .under(["sh", "-c", "\"$@\"; echo \"parent lives, status $?\"; echo limit $(ulimit -n)", "sh"])
+            .in_pid_namespace()
+            .run()
+    };
+    assert!(shown(attack.clone()).shows(b"limit 5"));
+    let guarded = shown(attack.guard(NET));
+    assert!(!guarded.shows(b"limit 5") && arbiter_lives(&guarded), "{}", guarded.text());
+    guarded.only_record("process", "prlimit64", "resource 7");
+    for resource in ["0", "1", "9"] {
+        let guarded = beside(victim(["limit", resource, "1"]).guard(NET));
+        assert!(arbiter_lives(&guarded), "{}", guarded.text());
+        guarded.only_record("process", "prlimit64", &format!("resource {resource}"));
+    }
+}
+
+fn scheduling() {
+    let attack = victim(["schedule"]);
+    let in_shell = ["sh", "-c", "\"$@\"; exit $?", "sh"];
+    let plain = attack.clone().under(in_shell).in_pid_namespace().run();
+    for step in ["sched_setaffinity", "sched_setscheduler", "sched_setattr", "setpriority", "ioprio_set"] {
+        assert_eq!(plain.said(step), 0, "{step}\n{}", plain.text());
+    }
+    let guarded = attack.guard(NET).in_pid_namespace().run();
+    guarded.finished();
+    for step in [
+        "sched_setaffinity",
+        "sched_setscheduler",
+        "sched_setparam",
+        "sched_setattr",
+        "setpriority",
+        "setpriority-group",
+        "ioprio_set",
+    ] {
+        assert_eq!(guarded.said(step), -1, "{step}\n{}", guarded.text());
+    }
+    assert_eq!((guarded.said("own-affinity"), guarded.said("own-priority")), (0, 0), "its own are its own");
+    assert!(guarded.records("violation").len() >= 6, "{}", guarded.text());
+}
+
+/// Out of the group that the platform signals, or the arbiter into another.
+fn groups() {
+    let attack = victim(["group"]);
+    let plain = attack.clone().under(["sh", "-c", "\"$@\"; exit $?", "sh"]).in_pid_namespace().run();
+    assert_eq!(plain.said("setpgid"), 0, "{}", plain.text());
+    let guarded = attack.guard(NET).in_pid_namespace().run();
+    guarded.finished();
+    for step in ["setpgid-parent", "setpgid", "setsid", "subreaper"] {
+        assert_eq!(guarded.said(step), -1, "{step}\n{}", guarded.text());
+    }
+}
+
+fn identities() {
+    let guarded = victim(["identity"]).under_guard(NET);
+    for step in ["capset", "setresuid", "setuid", "setgroups"] {
+        assert_eq!(guarded.said(step), -1, "{step}");
+    }
+    assert_eq!(guarded.records("violation").len(), 4, "{}", guarded.text());
+    let posture = guarded.posture();
+    assert_eq!(posture["controls"]["capabilities"], "held");
+    if is_root() {
+        let plain = victim(["identity"]).plain();
+        assert_eq!(plain.said("setresuid"), 0, "{}", plain.text());
+    }
+}
+
+/// With the first thread gone the process's id leads to nothing that can be read.
+fn first_thread_gone() {
+    let sink = Tcp::on(FORBIDDEN);
+    let attack = victim(["leader-exits", &sink.address.to_string()]);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.connections(), 0);
+    assert!(guarded.said("connect") < 0);
+    guarded.only_record("network", "connect", &sink.address.to_string());
+    let allowed = Tcp::on(ALLOWED);
+    let guarded = victim(["leader-exits", &allowed.address.to_string()]).under_guard(NET);
+    // Allowed where the kernel tells threads apart (6.9), and never more than that.
+    assert!(allowed.connections() <= 1);
+    assert!(guarded.said("connect") == 0 || guarded.records("violation").len() == 1, "{}", guarded.text());
+}
+
+fn made_unreadable() {
+    let sink = Tcp::on(FORBIDDEN);
+    let attack = victim(["undumpable", &sink.address.to_string()]);
+    assert_eq!(attack.plain().said("PR_SET_DUMPABLE"), 0);
+    assert_eq!(sink.connections(), 1);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(sink.connections(), 0);
+    for step in ["PR_SET_DUMPABLE", "PR_SET_PTRACER", "PR_SET_PDEATHSIG"] {
+        assert_eq!(guarded.said(step), -1, "{step}");
+    }
+    guarded.one_record("network", "connect", &sink.address.to_string());
+}
+
+/// A FIFO that holds a victim until it is dropped.
+struct Gate {
+    path: std::path::PathBuf,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let path = fresh("gate");
+        let c_path = std::ffi::CString::new(text(&path)).expect("no NUL");
+        // SAFETY: a terminated path.
+        assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
+        Gate { path }
+    }
+
+    /// Waits until the victim has opened it; what is returned lets it go on when it is dropped.
+    fn reached(&self) -> std::fs::File {
+        std::fs::OpenOptions::new().write(true).open(&self.path).expect("the gate")
+    }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// The function's process: the arbiter's only child.
+#[track_caller]
+fn function(running: &Running) -> i32 {
+    let found = children(running.id());
+    assert_eq!(found.len(), 1, "the arbiter has one child");
+    found[0]
+}
+
+/// Whether a process has ended within a limit.
+fn ends_within(pid: i32, limit: Duration) -> bool {
+    // SAFETY: a descriptor of our own, closed at the end.
+    unsafe {
+        let pidfd = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
+        if pidfd < 0 {
+            return true;
+        }
+        let mut entry = libc::pollfd { fd: pidfd, events: libc::POLLIN, revents: 0 };
+        let ended = libc::poll(&mut entry, 1, limit.as_millis() as i32) == 1;
+        libc::close(pidfd);
+        ended
+    }
+}
+
+/// When the arbiter is killed the function ends, in bounded time, and the platform sees it.
+fn arbiter_killed() {
+    let gate = Gate::new();
+    let running = victim(["wait-for", text(&gate.path)]).guard(NET).start();
+    let held = gate.reached();
+    let function = function(&running);
+    running.signal(libc::SIGKILL);
+    let began = Instant::now();
+    assert!(ends_within(function, Duration::from_secs(2)), "the function goes on without its arbiter");
+    assert!(began.elapsed() < Duration::from_secs(2));
+    drop(held);
+    let outcome = running.finish();
+    assert_eq!(outcome.signal, Some(libc::SIGKILL), "{}", outcome.text());
+}
+
+/// Processes that hold a seccomp listener.
+fn listeners() -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        for descriptor in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let target = std::fs::read_link(descriptor.path()).unwrap_or_default();
+            if target == Path::new("anon_inode:seccomp notify") {
+                found.push(pid);
+            }
+        }
+    }
+    found
+}
+
+/// A second holder would turn the arbiter's death into a hang, and could answer in its place.
+fn one_listener() -> fnguard_attacks::runner::Verdict {
+    let gate = Gate::new();
+    let running = victim(["wait-for", text(&gate.path)]).guard(NET).start();
+    let held = gate.reached();
+    let found = listeners();
+    let function = function(&running);
+    let arbiter = running.id();
+    drop(held);
+    running.finish().finished();
+    if !is_root() {
+        // The arbiter's descriptors are closed to its own user: the function's are not.
+        assert!(!found.contains(&function), "the function holds a listener");
+        return fnguard_attacks::runner::Verdict::NotPossible(
+            "only root sees the arbiter's descriptors".to_owned(),
+        );
+    }
+    assert_eq!(found, [arbiter], "exactly the arbiter holds it");
+    fnguard_attacks::runner::Verdict::Holds
+}
+
+fn filter_on_every_thread() {
+    let gate = Gate::new();
+    let running = victim(["threads", text(&gate.path)]).guard(NET).start();
+    let held = gate.reached();
+    let function = function(&running);
+    let mut seen = BTreeSet::new();
+    let mut count = 0;
+    for thread in std::fs::read_dir(format!("/proc/{function}/task")).expect("threads").flatten() {
+        let status = std::fs::read_to_string(thread.path().join("status")).expect("a status");
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        seen.insert((field("Seccomp:"), field("Seccomp_filters:"), field("NoNewPrivs:"), field("CapEff:")));
+        count += 1;
+    }
+    drop(held);
+    running.finish().finished();
+    assert_eq!(count, 6);
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    let (mode, _, no_new_privileges, capabilities) = seen.pop_first().expect("one");
+    assert_eq!(
+        (mode.as_str(), no_new_privileges.as_str(), capabilities.as_str()),
+        ("2", "1", "0000000000000000")
+    );
+}
+
+/// However the function ends, the platform sees that, and a record says so.
+fn ends_are_mirrored() {
+    for number in [libc::SIGKILL, libc::SIGTERM, libc::SIGUSR1, libc::SIGABRT] {
+        let gate = Gate::new();
+        let running = victim(["wait-for", text(&gate.path)]).guard(NET).start();
+        let held = gate.reached();
+        // SAFETY: a child of a child of ours that has not ended.
+        unsafe { libc::kill(function(&running), number) };
+        let outcome = running.finish();
+        drop(held);
+        assert_eq!(outcome.signal, Some(number), "{}", outcome.text());
+        assert_eq!(outcome.records("ended").len(), 1, "{}", outcome.text());
+    }
+    // A signal that the platform sends to the process it knows reaches the function.
+    let gate = Gate::new();
+    let running = victim(["wait-for", text(&gate.path)]).guard(NET).start();
+    let held = gate.reached();
+    running.signal(libc::SIGTERM);
+    let outcome = running.finish();
+    drop(held);
+    assert_eq!(outcome.signal, Some(libc::SIGTERM), "{}", outcome.text());
+}
+
+/// What comes over a link ends that message, or that link: never the arbiter.
+fn links_misused() {
+    let attack = victim(["links", "TOKEN"]).variable("TOKEN", "s3cr3t-Value-of-the-function");
+    let guarded = attack.under_guard("[secrets]\nenv = [\"TOKEN\"]\n");
+    assert!((1..=64).contains(&guarded.said("opened")), "{}", guarded.text());
+    assert_eq!(guarded.said("secret"), 0, "{}", guarded.text());
+}
+
+/// A child that goes on when the function has ended reaches nobody: its calls have no arbiter.
+fn orphans_are_held() {
+    let sink = Tcp::on(ALLOWED);
+    let gate = Gate::new();
+    let policy = format!("{NET}[exec]\nfork = true\n");
+    let (ready, result) = (format!("{}.ready", text(&gate.path)), format!("{}.result", text(&gate.path)));
+    let outcome = victim(["orphan", text(&gate.path), &sink.address.to_string()]).guard(&policy).run();
+    assert_eq!(outcome.status, Some(42), "{}", outcome.text());
+    assert!(outcome.took < Duration::from_secs(5), "a left-over child holds up nothing\n{}", outcome.text());
+    // The function has ended; its child waits at the gate, or was ended with it.
+    let Some(child) = std::fs::read_to_string(&ready).ok().and_then(|text| text.parse::<i32>().ok()) else {
+        assert_eq!(sink.connections(), 0);
+        return;
+    };
+    let opened = std::fs::OpenOptions::new().write(true).custom_flags_nonblock().open(&gate.path);
+    if let Ok(mut gate) = opened {
+        let _ = gate.write_all(b"");
+    }
+    assert!(ends_within(child, Duration::from_secs(5)), "the child is still there");
+    assert_eq!(sink.connections(), 0, "{:?}", std::fs::read_to_string(&result));
+}
+
+/// Opening a FIFO that nobody reads must not wait.
+trait NonBlocking {
+    fn custom_flags_nonblock(&mut self) -> &mut Self;
+}
+
+impl NonBlocking for std::fs::OpenOptions {
+    fn custom_flags_nonblock(&mut self) -> &mut Self {
+        use std::os::unix::fs::OpenOptionsExt;
+        self.custom_flags(libc::O_NONBLOCK)
+    }
+}
