@@ -128,7 +128,7 @@ pub use error::Error;
 /// # fn main() {}
 /// ```
 pub use fnguard_macros::guarded;
-pub use handler::{RedactedError, is_armed, posture, protect, secret};
+pub use handler::{RedactedError, is_armed, posture, protect, secret, trace_violations};
 #[cfg(feature = "aws")]
 pub use handler::{aws_credentials, aws_session_token};
 #[cfg(guarded_platform)]

@@ -70,7 +70,9 @@ const ARBITER: &[(&str, &[&str])] = &[
     ("calls", &["images", "mod", "names", "target"]),
     ("links", &["mod"]),
     ("pending", &["target"]),
-    ("witness", &["output"]),
+    // Keeps what it has told, in a form that a link carries.
+    ("witness", &["output", "recent"]),
+    ("recent", &[]),
     // Fuzz targets' ways in; not in a build.
     ("fuzzing", &["names", "target"]),
     // These know nothing of the arbiter, so each can be tested by itself.

@@ -1,6 +1,7 @@
 //! The links that are open, and the thread that answers them.
 
 use super::Arbiter;
+use crate::link::Told;
 use crate::link::answer;
 use crate::link::inbox::Inbox;
 use crate::sys::descriptor::{self, PollFd};
@@ -112,5 +113,9 @@ impl answer::Answering for Asking<'_> {
 
     fn describe(&self) -> String {
         self.arbiter.posture_line.get().cloned().unwrap_or_default()
+    }
+
+    fn violations(&self, after: u64) -> (u64, Vec<Told>, u64) {
+        self.arbiter.witness.violations(after)
     }
 }

@@ -12,6 +12,7 @@
 //! | `links`, `invocations`, `vault` | what the function's side asks; open requests; secrets |
 //! | `names` | the DNS proxy and its bindings |
 //! | `output`, `witness` | the pumps; the records |
+//! | `recent` | the violations that the function may ask for |
 //!
 //! It shares no writable memory with the function. Nothing the function sends can end it: what
 //! can't be understood ends that message, and a failure of the arbiter's own is a refusal.
@@ -28,6 +29,7 @@ mod links;
 pub mod names;
 mod output;
 mod pending;
+mod recent;
 mod serve;
 mod target;
 mod vault;

@@ -2,6 +2,8 @@
 //! slow reader of the log never holds up a decision.
 
 use super::output::Outlet;
+use super::recent::Recent;
+use crate::link::Told;
 use crate::redact::Matcher;
 use crate::report::{Counts, Options, Record, Reporter, Violation};
 use crate::sys::process;
@@ -22,6 +24,7 @@ pub(crate) struct Witness {
 
 struct Queue {
     reporter: Reporter,
+    recent: Recent,
     waiting: VecDeque<String>,
     writing: bool,
     ending: bool,
@@ -33,6 +36,7 @@ impl Witness {
         Witness {
             queue: Mutex::new(Queue {
                 reporter: Reporter::new(options),
+                recent: Recent::default(),
                 waiting: VecDeque::new(),
                 writing: false,
                 ending: false,
@@ -59,6 +63,8 @@ impl Witness {
         let redact = |text: &str| matcher.redact_str(text);
         let mut queue = self.lock();
         if let Some(line) = queue.reporter.violation(violation, SystemTime::now(), &redact) {
+            let seq = queue.reporter.seq();
+            queue.recent.violation(violation, seq, &matcher);
             self.push(queue, line);
         }
     }
@@ -77,13 +83,21 @@ impl Witness {
         let matcher = self.matcher();
         let redact = |text: &str| matcher.redact_str(text);
         let mut queue = self.lock();
-        for line in queue.reporter.summary(SystemTime::now(), &redact) {
+        for counted in queue.reporter.counted() {
+            let line = queue.reporter.record(&counted.clone().into(), SystemTime::now(), &redact);
+            let seq = queue.reporter.seq();
+            queue.recent.suppressed(&counted, seq, &matcher);
             if queue.waiting.len() < MOST_WAITING {
                 queue.waiting.push_back(line);
             }
         }
         drop(queue);
         self.changed.notify_all();
+    }
+
+    /// Violations after the one numbered `after`, as [`Recent::after`] gives them.
+    pub(crate) fn violations(&self, after: u64) -> (u64, Vec<Told>, u64) {
+        self.lock().recent.after(after)
     }
 
     /// The totals so far.

@@ -6,6 +6,24 @@ pub(crate) mod link {
     pub(crate) const LONGEST_ID: usize = 128;
     pub(crate) const LONGEST_TEXT: usize = 64 * 1024;
 
+    /// A violation, of which nobody tells here.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Told {
+        pub(crate) seq: u64,
+        pub(crate) action: String,
+        pub(crate) control: String,
+        pub(crate) syscall: Option<String>,
+        pub(crate) address: Option<String>,
+        pub(crate) name: Option<String>,
+        pub(crate) path: Option<String>,
+        pub(crate) program: Option<String>,
+        pub(crate) detail: Option<String>,
+        pub(crate) rule: Option<String>,
+        pub(crate) phase: Option<String>,
+        pub(crate) request_ids: Vec<String>,
+        pub(crate) count: u64,
+    }
+
     pub(crate) mod ask {
         use crate::error::Error;
         use std::sync::Once;
@@ -49,6 +67,10 @@ pub(crate) mod link {
         }
 
         pub(crate) fn describe() -> Result<String, Error> {
+            Err(Error::NotArmed)
+        }
+
+        pub(crate) fn violations(_after: u64) -> Result<(u64, Vec<super::Told>, u64), Error> {
             Err(Error::NotArmed)
         }
     }

@@ -57,6 +57,7 @@ impl Sent {
             return future.await;
         }
         let end = invocation.redact(run(future).await, &plan);
+        invocation.emit_violations();
         let closed = match invocation.close_soon() {
             Ok(closed) => closed,
             Err(invocation) => close_off_thread(invocation).await,
@@ -84,6 +85,7 @@ impl Here {
             return future.await;
         }
         let end = invocation.redact(run(future).await, &plan);
+        invocation.emit_violations();
         let closed = invocation.close();
         plan.settle(end, closed)
     }

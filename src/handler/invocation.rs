@@ -174,6 +174,7 @@ impl Invocation {
         }
         let end = catch_unwind(AssertUnwindSafe(call));
         let end = self.redact(end, &plan);
+        self.emit_violations();
         let closed = self.close();
         plan.settle(end, closed)
     }
@@ -182,6 +183,13 @@ impl Invocation {
     pub(super) fn redact<O>(&self, end: Result<O, Payload>, plan: &Plan<O>) -> Result<O, Payload> {
         end.and_then(|outcome| plan.redact(outcome, self.arbiter.redact))
             .map_err(|payload| self.redact_panic(payload))
+    }
+
+    /// Emits what was refused so far, while what a subscriber prints still belongs to the invocation.
+    pub(super) fn emit_violations(&self) {
+        if let State::Open(_) = self.state {
+            (self.arbiter.emit_new)();
+        }
     }
 
     fn redact_panic(&self, payload: Payload) -> Payload {
@@ -274,6 +282,7 @@ mod tests {
             })
         },
         redact: |text| Ok(text.replace("hunter2", "[redacted:KEY]")),
+        emit_new: || (),
     };
 
     static ABSENT: Arbiter = Arbiter {
@@ -281,6 +290,7 @@ mod tests {
         finish: |_| panic!("nothing was opened"),
         finish_soon: |_| panic!("nothing was opened"),
         redact: |_| panic!("nobody is there to redact"),
+        emit_new: || panic!("nothing was opened"),
     };
 
     /// Answers the first message, and is gone then.
@@ -289,6 +299,7 @@ mod tests {
         finish: |_| Err(Error::ArbiterGone { source: crate::sys::Errno(32) }),
         finish_soon: |_| Some(Err(Error::ArbiterGone { source: crate::sys::Errno(32) })),
         redact: |_| Err(Error::ArbiterGone { source: crate::sys::Errno(32) }),
+        emit_new: || (),
     };
 
     const RELEASE: Site = Site {

@@ -9,9 +9,10 @@
 //! 2. the handler runs, and a panic of its own is caught on the way;
 //! 3. a secret in the error's or the panic's text is replaced ([`Plan`]): `lambda_runtime` sends
 //!    both to the caller;
-//! 4. it is closed, which returns when everything the handler has printed is out: the platform
+//! 4. what was refused in it is emitted as events, if the function wants that ([`trace_violations`]);
+//! 5. it is closed, which returns when everything the handler has printed is out: the platform
 //!    freezes the process as soon as it has the answer;
-//! 5. the outcome is handed on.
+//! 6. the outcome is handed on.
 //!
 //! An invocation that can't be opened or closed has no guard, and fails. It fails by the handler's
 //! own error type where that can hold one, and by a panic where it can't; with `panic = "abort"`
@@ -21,6 +22,7 @@ mod around;
 #[cfg(feature = "aws")]
 mod aws;
 mod entry;
+mod events;
 mod invocation;
 mod outcome;
 mod redaction;
@@ -30,6 +32,7 @@ pub use around::{AroundHere, AroundSent, once};
 #[cfg(feature = "aws")]
 pub use aws::{aws_credentials, aws_session_token};
 pub use entry::main;
+pub use events::trace_violations;
 pub use invocation::{Invocation, Site, WithoutContext, request_id};
 pub use outcome::{
     Outcome, Plan, RebuildFromError, RebuildFromText, RebuildNothing, TextsOfBox, TextsOfDebug,
@@ -48,11 +51,18 @@ struct Arbiter {
     finish: fn(&str) -> Result<(), Error>,
     finish_soon: fn(&str) -> Option<Result<(), Error>>,
     redact: fn(&str) -> Result<String, Error>,
+    /// Emits the violations that are new.
+    emit_new: fn(),
 }
 
 /// The one at the other end of the link.
-static ARBITER: Arbiter =
-    Arbiter { start: ask::start, finish: ask::finish, finish_soon: ask::finish_soon, redact: ask::redact };
+static ARBITER: Arbiter = Arbiter {
+    start: ask::start,
+    finish: ask::finish,
+    finish_soon: ask::finish_soon,
+    redact: ask::redact,
+    emit_new: events::emit_new,
+};
 
 /// Whether this process is armed: whether an arbiter answers it. No variable's word is taken, the
 /// question goes to whoever holds the process's seccomp listener.

@@ -88,7 +88,7 @@ pub fn protect(name: &str, value: &SecretString) -> Result<(), Error> {
 
 /// Whether a lack of arming is no fault: no platform has started this, or a developer has built it.
 /// This crate is built with debug assertions if the function's is, unless a profile says otherwise.
-fn may_go_unarmed() -> bool {
+pub(super) fn may_go_unarmed() -> bool {
     cfg!(debug_assertions) || !crate::start::initial_runtime_api()
 }
 

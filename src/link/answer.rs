@@ -1,7 +1,7 @@
 //! The answering half: reads one packet, has it answered, never trusts it.
 
 use super::inbox::Inbox;
-use super::{Answer, LONGEST_ID, LONGEST_NAME, LONGEST_TEXT, Request, VERSION};
+use super::{Answer, LONGEST_ID, LONGEST_NAME, LONGEST_TEXT, Request, Told, VERSION};
 use crate::sys::{Errno, network};
 use std::os::fd::BorrowedFd;
 use zeroize::Zeroizing;
@@ -23,6 +23,8 @@ pub(crate) trait Answering {
     fn loaded(&self);
     /// The posture line.
     fn describe(&self) -> String;
+    /// Violations after one: the first's number, they, and the newest's number.
+    fn violations(&self, after: u64) -> (u64, Vec<Told>, u64);
 }
 
 /// Reads one request from `socket` and answers it.
@@ -72,6 +74,10 @@ pub(crate) fn serve_one(
             send(&Answer::Done)
         }
         Request::Describe => send(&Answer::Text(&arbiter.describe())),
+        Request::Violations { after } => {
+            let (first, told, newest) = arbiter.violations(after);
+            send(&Answer::Violations { first, told, newest })
+        }
         _ => send(&Answer::Refused("a value is out of its limits")),
     }
 }

@@ -3,7 +3,7 @@
 //! It runs in hostile memory and decides nothing: whoever can call it could send the same bytes.
 
 use super::inbox::{Inbox, Packet};
-use super::{Answer, LINK_VARIABLE, LONGEST_TEXT, QUESTION, Request, VERSION};
+use super::{Answer, LINK_VARIABLE, LONGEST_TEXT, QUESTION, Request, Told, VERSION};
 use crate::error::Error;
 use crate::sys::{Errno, descriptor, network, process};
 use once_cell::sync::Lazy;
@@ -97,6 +97,14 @@ pub(crate) fn describe() -> Result<String, Error> {
     exchange(&Request::Describe, |answer| match answer {
         Answer::Text(text) => Ok(text.to_owned()),
         _ => Err(Error::Protocol("the posture was asked for")),
+    })?
+}
+
+/// Violations after the one numbered `after`: the first's number, they, and the newest's number.
+pub(crate) fn violations(after: u64) -> Result<(u64, Vec<Told>, u64), Error> {
+    exchange(&Request::Violations { after }, |answer| match answer {
+        Answer::Violations { first, told, newest } => Ok((first, told, newest)),
+        _ => Err(Error::Protocol("violations were asked for")),
     })?
 }
 

@@ -14,6 +14,7 @@
 //! | `Protect` | registers a late secret | 256 of them, 8 to 8,192 bytes each |
 //! | `Loaded` | ends the load phase | |
 //! | `Describe` | gives the posture line | |
+//! | `Violations` | gives those after one that the function has | the newest; 64 KiB are kept, 32 KiB in an answer |
 
 pub(crate) mod answer;
 pub(crate) mod ask;
@@ -50,6 +51,7 @@ pub(crate) enum Request<'a> {
     Protect { name: &'a str, value: &'a [u8] },
     Loaded,
     Describe,
+    Violations { after: u64 },
 }
 
 /// What the arbiter answers.
@@ -67,4 +69,28 @@ pub(crate) enum Answer<'a> {
     Text(&'a str),
     /// Refused, and why.
     Refused(&'a str),
+    /// Violations: the number of the first, as many as go into a packet, and the newest's number.
+    /// Those between the one that was asked for and the first are no longer kept.
+    Violations { first: u64, told: Vec<Told>, newest: u64 },
+}
+
+/// What the function is told of a violation, or of some that were counted together. Its texts are
+/// redacted, escaped and cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// Its record's number in the log.
+    pub(crate) seq: u64,
+    pub(crate) action: String,
+    pub(crate) control: String,
+    pub(crate) syscall: Option<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) program: Option<String>,
+    pub(crate) detail: Option<String>,
+    pub(crate) rule: Option<String>,
+    pub(crate) phase: Option<String>,
+    pub(crate) request_ids: Vec<String>,
+    /// How many there were: more than one where they were only counted.
+    pub(crate) count: u64,
 }

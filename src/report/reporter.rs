@@ -2,7 +2,7 @@
 
 use super::emf::Namespace;
 use super::limit::Limiter;
-use super::record::{Action, Counts, Record, Violation};
+use super::record::{Action, Counts, Record, Suppressed, Violation};
 use super::{Redact, render, sentence};
 use std::time::{Duration, SystemTime};
 
@@ -108,8 +108,18 @@ impl Reporter {
     /// was. To be called when an invocation ends, before [`super::Ended`], and when
     /// [`Reporter::summary_due_in`] is over.
     pub fn summary(&mut self, now: SystemTime, redact: Redact<'_>) -> Vec<String> {
-        let taken = self.limiter.take();
-        taken.into_iter().map(|suppressed| self.line(&Record::Suppressed(suppressed), now, redact)).collect()
+        let counted = self.counted();
+        counted.into_iter().map(|counted| self.line(&Record::Suppressed(counted), now, redact)).collect()
+    }
+
+    /// The records of a summary, for [`Reporter::record`] to make lines of: they are handed out once.
+    pub fn counted(&mut self) -> Vec<Suppressed> {
+        self.limiter.take()
+    }
+
+    /// The number of the last line; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// How long until a summary is due; `None` while there is nothing to tell. A clock that was

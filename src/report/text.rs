@@ -62,6 +62,13 @@ pub(super) fn push_plain(out: &mut String, text: &str, cap: usize) {
     );
 }
 
+/// `text` for a place where a person may read it: redacted before, escaped here, at most `cap` bytes.
+pub fn shown(text: &str, cap: usize) -> String {
+    let mut out = String::new();
+    push_plain(&mut out, text, cap);
+    out
+}
+
 /// Appends the escaped characters until the next would pass `cap`, then goes back to the last
 /// place that leaves room for the ellipsis: never inside an escape or a character.
 fn push_capped(out: &mut String, text: &str, cap: usize, escape: impl Fn(&mut String, char)) {

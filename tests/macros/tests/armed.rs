@@ -5,6 +5,7 @@
 mod fixture;
 
 use fixture::Fixture;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -145,4 +146,105 @@ fn a_release_build_that_is_not_armed_refuses_real_events() {
     let output = run(program, &[]);
     assert_eq!(line(&output, "honest"), "refused");
     assert_eq!(line(&output, "error"), format!("refused: {KEY}"));
+}
+
+/// A function with a subscriber that connects somewhere whenever it writes an event.
+const TRACED: &str = r#"
+use fnguard::guarded;
+use secrecy::ExposeSecret;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+struct Context { request_id: String }
+struct LambdaEvent { context: Context, port: u16 }
+
+#[guarded]
+async fn handler(event: LambdaEvent) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let key = fnguard::secret("STRIPE_KEY")?.expose_secret();
+    let _ = TcpStream::connect(("203.0.113.9", event.port));
+    let _ = std::fs::write(format!("/{key}"), key);
+    Ok(())
+}
+
+fn writer() -> std::io::Stdout {
+    static NEXT: AtomicU16 = AtomicU16::new(4000);
+    let _ = TcpStream::connect(("203.0.113.10", NEXT.fetch_add(1, Ordering::Relaxed)));
+    std::io::stdout()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let _ = TcpStream::connect("203.0.113.8:443");
+    tracing_subscriber::fmt().json().with_writer(writer).init();
+    if std::env::args().len() == 1 {
+        fnguard::trace_violations().unwrap();
+    }
+    for port in [1, 2] {
+        let request_id = format!("id-{port}");
+        handler(LambdaEvent { context: Context { request_id }, port }).await.unwrap();
+    }
+}
+"#;
+
+#[test]
+fn violations_are_events_where_the_function_wants_them() {
+    let dependencies = "secrecy = \"0.10\"\ntokio = { version = \"1\", features = [\"macros\", \"rt\"] }\n\
+         tracing-subscriber = { version = \"0.3\", default-features = false, features = [\"fmt\", \"json\"] }";
+    let fixture = Fixture::new("2024", dependencies);
+    fixture.write("src/main.rs", TRACED);
+    fixture
+        .write("guard.toml", "version = 1\n[arm]\ndebug = \"enforce\"\n[secrets]\nenv = [\"STRIPE_KEY\"]\n");
+    let program = fixture.executable(&["build"]);
+    let output = run(program.clone(), &[]);
+    assert!(output.status.success(), "{output:?}");
+    let lines = |bytes: &[u8]| -> Vec<Value> {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
+    };
+    let records = lines(&output.stderr);
+    let record = |seq: &Value| records.iter().find(|record| record["seq"] == *seq);
+
+    let events = lines(&output.stdout);
+    for event in &events {
+        assert_eq!((&event["target"], &event["level"]), (&json!("fnguard::violation"), &json!("ERROR")));
+        // It says what its record says.
+        let fields = &event["fields"];
+        let record = record(&fields["seq"]).unwrap_or_else(|| panic!("{event} has no record"));
+        for field in ["action", "control", "syscall", "address", "path", "rule", "phase"] {
+            assert_eq!(fields[field], record[field], "{event}\n{record}");
+        }
+        assert_eq!(fields["request_id"], record["requestId"], "{event}\n{record}");
+    }
+
+    // The one before, which is emitted at once, then each invocation's with what the subscriber did on the
+    // events of the round before: never what it does in the same round.
+    let aims: Vec<&str> = events
+        .iter()
+        .map(|event| &event["fields"])
+        .map(|fields| fields["address"].as_str().or(fields["path"].as_str()).unwrap())
+        .collect();
+    assert_eq!(
+        aims,
+        [
+            "203.0.113.8:443",
+            "203.0.113.10:4000",
+            "203.0.113.9:1",
+            "/[redacted:STRIPE_KEY]",
+            "203.0.113.10:4001",
+            "203.0.113.10:4002",
+            "203.0.113.10:4003",
+            "203.0.113.9:2",
+        ]
+    );
+    assert_eq!(events[0]["fields"]["phase"], "init");
+    assert_eq!(events[2]["fields"]["request_id"], "id-1");
+    // They were written before the invocation was over.
+    assert!(!records.iter().any(|record| record["fnguard"] == "late_output"), "{records:?}");
+
+    // Who does not ask gets none, and the log is the same.
+    let output = Command::new(program).arg("quiet").env_clear().env("STRIPE_KEY", KEY).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(lines(&output.stderr).iter().any(|record| record["address"] == "203.0.113.9:2"));
 }
