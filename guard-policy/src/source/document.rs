@@ -6,7 +6,7 @@
 
 use super::diagnostic::{Diagnostic, Lines};
 use super::fault::Fault;
-use super::keys::{Key, Kind, NETWORK_RULE, SECTIONS, Section, TOP_LEVEL};
+use super::keys::{self, Key, Kind, NETWORK_RULE, SECTIONS, Section, TOP_LEVEL};
 use super::rule::{self, List};
 use super::words::Words;
 use super::{paths, variables};
@@ -468,6 +468,14 @@ impl Reader<'_> {
             self.wrong_type(fields.section, name, key.kind, value);
             return None;
         };
+        if keys::RESERVED_WORDS.contains(&(name, word.as_ref())) {
+            let message = format!(
+                "\"{word}\" of `{name}`{} is reserved: this version does not enforce it",
+                place(fields.section)
+            );
+            self.add(value.span(), Fault::error(message).expected(key.kind.expected()));
+            return None;
+        }
         let choice = W::of(word);
         if choice.is_none() {
             let known: Vec<&str> = W::WORDS.iter().map(|(word, _)| *word).collect();

@@ -76,6 +76,16 @@ pub struct Choice {
     pub doc: &'static str,
 }
 
+/// Words that belong to later versions, each after its key: setting one is an error.
+pub const RESERVED_WORDS: &[(&str, &str)] = &[("mechanism", "sealed")];
+
+impl Choice {
+    /// Whether the word belongs to a later version.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED_WORDS.iter().any(|(_, word)| *word == self.word)
+    }
+}
+
 impl Kind {
     /// What a value must be, for messages.
     pub fn expected(self) -> String {
@@ -83,7 +93,11 @@ impl Kind {
             Kind::Version => "the integer 1".to_owned(),
             Kind::Boolean => "true or false".to_owned(),
             Kind::Choice(choices) => {
-                let words: Vec<String> = choices.iter().map(|c| format!("{:?}", c.word)).collect();
+                let words: Vec<String> = choices
+                    .iter()
+                    .filter(|choice| !choice.is_reserved())
+                    .map(|choice| format!("{:?}", choice.word))
+                    .collect();
                 match words.split_last() {
                     Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
                     _ => words.concat(),
@@ -208,8 +222,11 @@ pub static SECTIONS: &[Section] = &[
                 name: "mechanism",
                 kind: Kind::Choice(&[
                     Choice { word: "auto", doc: "seccomp where it works" },
-                    Choice { word: "seccomp", doc: "seccomp or nothing" },
-                    Choice { word: "sealed", doc: "sealed descriptors" },
+                    Choice {
+                        word: "seccomp",
+                        doc: "seccomp or nothing: without it the function does not start, whatever `on_unsupported` says",
+                    },
+                    Choice { word: "sealed", doc: "sealed descriptors; reserved, an error in this version" },
                 ]),
                 default: "\"auto\"",
                 example: "\"seccomp\"",
