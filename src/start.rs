@@ -19,6 +19,9 @@ use std::time::SystemTime;
 pub struct Registration {
     blob: *const u8,
     length: usize,
+    /// The guarded function and where it stands, for messages.
+    place: *const u8,
+    place_length: usize,
 }
 
 #[allow(unsafe_code)]
@@ -26,13 +29,18 @@ pub struct Registration {
 unsafe impl Sync for Registration {}
 
 impl Registration {
-    /// An entry for an encoded policy.
-    pub const fn new(blob: &'static [u8]) -> Self {
-        Registration { blob: blob.as_ptr(), length: blob.len() }
+    /// An entry for an encoded policy, and for the function that it guards.
+    pub const fn new(blob: &'static [u8], place: &'static str) -> Self {
+        Registration {
+            blob: blob.as_ptr(),
+            length: blob.len(),
+            place: place.as_ptr(),
+            place_length: place.len(),
+        }
     }
 
     const fn nothing() -> Self {
-        Registration { blob: std::ptr::null(), length: 0 }
+        Registration { blob: std::ptr::null(), length: 0, place: std::ptr::null(), place_length: 0 }
     }
 }
 
@@ -70,29 +78,32 @@ pub(crate) fn set_resolver_options_later() {
 
 /// The policies that are registered in this program.
 #[allow(unsafe_code)]
-fn registered() -> Vec<&'static [u8]> {
+fn registered() -> Vec<(&'static [u8], &'static [u8])> {
     unsafe extern "C" {
         #[link_name = "__start_fnguard_policies"]
         static START: Registration;
         #[link_name = "__stop_fnguard_policies"]
         static STOP: Registration;
     }
-    let mut found: Vec<&'static [u8]> = Vec::new();
+    let mut found: Vec<(&'static [u8], &'static [u8])> = Vec::new();
     let mut at = &raw const START;
     let end = &raw const STOP;
     while at < end {
         // SAFETY: the linker places whole entries between the two symbols; each refers to static
         // bytes, or to none.
-        let blob = unsafe {
+        let (blob, place) = unsafe {
             let entry = &*at;
             at = at.add(1);
             if entry.blob.is_null() {
                 continue;
             }
-            std::slice::from_raw_parts(entry.blob, entry.length)
+            (
+                std::slice::from_raw_parts(entry.blob, entry.length),
+                std::slice::from_raw_parts(entry.place, entry.place_length),
+            )
         };
-        if !found.contains(&blob) {
-            found.push(blob);
+        if !found.iter().any(|(other, _)| *other == blob) {
+            found.push((blob, place));
         }
     }
     found
@@ -100,17 +111,20 @@ fn registered() -> Vec<&'static [u8]> {
 
 /// The one policy of this program, if it has any.
 fn registered_policy() -> Result<Option<Compiled>, ArmError> {
-    let blobs = registered();
-    let mut policies = Vec::new();
-    for blob in blobs {
-        policies.push(Compiled::decode(blob)?);
-    }
-    let mut policies = policies.into_iter();
-    let Some(first) = policies.next() else { return Ok(None) };
-    for other in policies {
+    let named = |compiled: &Compiled, place: &[u8]| {
+        format!("{} of {}", compiled.origin, String::from_utf8_lossy(place))
+    };
+    let mut registered = registered().into_iter();
+    let Some((blob, first_place)) = registered.next() else { return Ok(None) };
+    let first = Compiled::decode(blob)?;
+    for (blob, place) in registered {
+        let other = Compiled::decode(blob)?;
         // Two crates may give one policy two paths; what it says must be the same.
         if other.hash != first.hash {
-            return Err(ArmError::TwoPolicies { first: first.origin, second: other.origin });
+            return Err(ArmError::TwoPolicies {
+                first: named(&first, first_place),
+                second: named(&other, place),
+            });
         }
     }
     Ok(Some(first))

@@ -33,7 +33,8 @@ pub(crate) fn expand(mut function: Function, policy: &Loaded) -> TokenStream {
 
 /// What stands before the body: the registration, the warnings, and what the wrapper knows.
 fn head(function: &Function, policy: &Loaded) -> TokenStream {
-    let registration = registration::tokens(policy);
+    let name = &function.signature.ident;
+    let registration = registration::tokens(policy, name);
     let warnings = policy.warnings.iter().map(|warning| {
         // `deprecated` is the one lint that a macro can raise on stable Rust.
         quote_spanned! {policy.span=>
@@ -45,7 +46,6 @@ fn head(function: &Function, policy: &Loaded) -> TokenStream {
             }
         }
     });
-    let name = &function.signature.ident;
     let origin = &policy.origin;
     let never = policy.never_in_release;
     quote_spanned! {Span::mixed_site()=>

@@ -9,7 +9,7 @@ use fnguard_policy::model::compiled::{NOTE_SECTION, REGISTER_SECTION};
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-pub(crate) fn tokens(policy: &Loaded) -> TokenStream {
+pub(crate) fn tokens(policy: &Loaded, function: &syn::Ident) -> TokenStream {
     let watched = policy.file.as_ref().map(|file| {
         // rustc records the file as something the crate was built from, so that cargo rebuilds.
         quote_spanned! {Span::mixed_site()=>
@@ -17,11 +17,11 @@ pub(crate) fn tokens(policy: &Loaded) -> TokenStream {
                 ::core::include_bytes!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #file));
         }
     });
-    let registrations = policy.blobs.iter().map(registration);
+    let registrations = policy.blobs.iter().map(|blob| registration(blob, function));
     quote! { #watched #(#registrations)* }
 }
 
-fn registration(blob: &Blob) -> TokenStream {
+fn registration(blob: &Blob, function: &syn::Ident) -> TokenStream {
     let arch = blob.arch.as_str();
     let debug = if blob.debug_build { quote!(debug_assertions) } else { quote!(not(debug_assertions)) };
     let length = Literal::usize_unsuffixed(blob.bytes.len());
@@ -46,7 +46,13 @@ fn registration(blob: &Blob) -> TokenStream {
             #[used]
             #[unsafe(link_section = #REGISTER_SECTION)]
             static REGISTRATION: ::fnguard::__private::Registration =
-                ::fnguard::__private::Registration::new(NOTE.policy());
+                ::fnguard::__private::Registration::new(
+                    NOTE.policy(),
+                    ::core::concat!(
+                        ::core::module_path!(), "::", ::core::stringify!(#function),
+                        " (", ::core::file!(), ":", ::core::line!(), ")"
+                    ),
+                );
         };
     }
 }

@@ -89,7 +89,7 @@ pub(crate) mod start {
 
     impl Registration {
         /// An entry for an encoded policy.
-        pub const fn new(_blob: &'static [u8]) -> Self {
+        pub const fn new(_blob: &'static [u8], _place: &'static str) -> Self {
             Registration
         }
     }

@@ -14,8 +14,8 @@ use std::path::Path;
 
 /// Entries of the section that are there without any policy: fnguard's own.
 const ANCHORS: usize = 1;
-/// The size of an entry: a pointer and a length.
-const ENTRY: usize = 16;
+/// The size of an entry: a pointer and a length for the policy, and for the place.
+const ENTRY: usize = 32;
 
 /// A library with two handlers, under the strictest lints that a user may have.
 const LIBRARY: &str = r#"//! Orders.
