@@ -5,9 +5,10 @@
 use super::inbox::{Inbox, Packet};
 use super::{Answer, LINK_VARIABLE, LONGEST_TEXT, QUESTION, Request, Told, VERSION};
 use crate::error::Error;
-use crate::sys::{Errno, descriptor, network, process};
+use crate::sys::descriptor::{self, PollFd};
+use crate::sys::{Errno, network, process};
 use once_cell::sync::Lazy;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
@@ -25,7 +26,7 @@ static LINK: Lazy<Mutex<Option<Link>>> = Lazy::new(|| Mutex::new(None));
 
 /// Whether this process is armed: an arbiter answers.
 pub(crate) fn is_armed() -> bool {
-    matches!(exchange(&Request::Hello { version: VERSION }, |_| ()), Ok(()))
+    done(&Request::Hello { version: VERSION }).is_ok()
 }
 
 /// Takes the link that arming left behind, where no listener can give one.
@@ -173,29 +174,47 @@ fn hold(socket: OwnedFd) -> Result<Link, Errno> {
     Ok(Link { socket, owner: process::own_pid(), inode, inbox: Inbox::new() })
 }
 
-/// Whether a launcher left a link open for this process; `environment` is the initial one.
+/// Whether a launcher's arbiter holds this process where there is no listener to ask; `environment` is
+/// the initial one.
+///
+/// The variable only says where to ask. What is believed is an answer, on a socket whose other end the
+/// parent made, to a question that nothing but an arbiter understands: so the variable alone, or a
+/// socket that happens to stand behind its number, keeps nobody from arming. A parent that answers as
+/// an arbiter does can; it could as well start another program.
 pub(crate) fn inherited_from_launcher(environment: &crate::sys::stack::InitialEnvironment) -> bool {
     (0..environment.count())
         .filter_map(|index| environment.get(index).strip_prefix(LINK_VARIABLE.as_bytes()))
         .filter_map(|rest| std::str::from_utf8(rest.strip_prefix(b"=")?).ok()?.parse().ok())
-        .any(|number: RawFd| is_from_parent(number))
+        .filter_map(from_parent)
+        .any(|fd| answers(fd).is_ok_and(|answers| answers))
 }
 
-/// Whether a descriptor is a socket whose other end the parent made.
-fn is_from_parent(number: RawFd) -> bool {
-    descriptor::borrow_number(number)
-        .filter(|_| number > 2)
-        .and_then(|fd| network::peer_pid(fd).ok())
-        .is_some_and(|pid| pid == process::parent_pid())
+/// A descriptor, if it is a packet socket whose other end the parent made.
+fn from_parent(number: RawFd) -> Option<BorrowedFd<'static>> {
+    let fd = descriptor::borrow_number(number).filter(|_| number > 2)?;
+    let packets = network::socket_option(fd, libc::SO_TYPE) == Ok(libc::SOCK_SEQPACKET);
+    (packets && network::peer_pid(fd) == Ok(process::parent_pid())).then_some(fd)
+}
+
+/// Whether an arbiter of this version answers, within a time that allows for a busy machine.
+fn answers(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    const PATIENCE_MS: i32 = 5_000;
+    let hello =
+        postcard::to_allocvec(&Request::Hello { version: VERSION }).map_err(|_| Errno(libc::EINVAL))?;
+    network::send_to(fd, &hello, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, &[])?;
+    if descriptor::poll(&mut [PollFd::new(fd, libc::POLLIN)], PATIENCE_MS)? == 0 {
+        return Ok(false);
+    }
+    let mut inbox = Inbox::new();
+    let packet = inbox.receive(fd)?;
+    Ok(matches!(postcard::from_bytes(packet.bytes()), Ok(Answer::Done)))
 }
 
 /// The link that a launcher left open, if the socket's other end was made by the parent.
 #[allow(unsafe_code)]
 fn inherited() -> Option<Link> {
     let number: RawFd = std::env::var(LINK_VARIABLE).ok()?.parse().ok()?;
-    if !is_from_parent(number) {
-        return None;
-    }
+    from_parent(number)?;
     // SAFETY: open, a socket, and left for exactly this purpose; nobody else in this program
     // owns it.
     hold(unsafe { OwnedFd::from_raw_fd(number) }).ok()

@@ -37,7 +37,7 @@ pub(crate) const LONGEST_NAME: usize = 256;
 /// The longest id of an invocation.
 pub(crate) const LONGEST_ID: usize = 128;
 /// The variable that carries the link's descriptor number to a launched program where no
-/// listener can give it one. It is believed only if the socket's other end is the parent.
+/// listener can give it one. It says where to ask, no more: see `ask::inherited_from_launcher`.
 pub(crate) const LINK_VARIABLE: &str = "FNGUARD_LINK";
 
 /// What the function asks.
