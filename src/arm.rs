@@ -1,42 +1,33 @@
 //! Arming: the order of things, readable top to bottom, and nothing else.
 //!
 //! Each step takes a proof that only the step before can make, so a forgotten or misplaced step
-//! does not compile:
+//! does not compile (`STEPS` below holds the signatures to that, `tests/edges.rs` the proofs):
 //!
 //! 1. `SingleThreaded`: the inventory;
 //! 2. `Captured`: the secrets leave the environment;
-//! 3. the fork; the parent becomes the arbiter;
+//! 3. `InChild`: the fork; the parent becomes the arbiter;
 //! 4. `Redirected`: the pipes stand in for stdout and stderr;
-//! 5. `Unprivileged`: capabilities, limits, no_new_privs; then the domain;
+//! 5. `Unprivileged`: capabilities, limits, no_new_privs; then `Entered`: the domain;
 //! 6. `Confined`: the filter; the arbiter takes the listener;
 //! 7. the arbiter reads back what is in force, says so in one line, and lets the function go on.
 
 use crate::arbiter::begin::{self, Beginning};
-use crate::confine;
+use crate::confine::{
+    self, Confined, Entered, InChild, Inherited, Redirected, Side, StandardPipes, Unprivileged,
+};
 use crate::error::ArmError;
-use crate::inventory;
+use crate::inventory::{self, Inventory};
 use crate::link::handshake::{Reply, Step, hear, tell};
 use crate::link::{self, ask};
-use crate::secrets;
-use crate::sys::process::{self, Forked};
+use crate::secrets::{self, Captured};
+use crate::sys::process::{self, SingleThreaded};
 use crate::sys::stack::InitialEnvironment;
 use crate::sys::{Errno, descriptor, network, path, signal};
-use fnguard_policy::model::{Compiled, Mechanism, Mode, OnUnsupported, OwnCode};
+use crate::trial::{Allowed, Trial};
+use fnguard_policy::model::{Compiled, Mechanism, Mode, OnUnsupported, OwnCode, Policy, Program};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
-
-/// Proof that the process has one thread.
-#[derive(Debug)]
-pub(crate) struct SingleThreaded(());
-
-impl SingleThreaded {
-    /// Counts the threads of this process.
-    pub(crate) fn check() -> Result<Self, ArmError> {
-        let found = path::list(c"/proc/self/task").map_err(ArmError::call("listing /proc/self/task"))?.len();
-        if found == 1 { Ok(SingleThreaded(())) } else { Err(ArmError::Threads { found }) }
-    }
-}
 
 /// How the process is armed.
 #[derive(Debug)]
@@ -104,21 +95,24 @@ pub(crate) fn arm(
         let pipes = confine::StandardPipes::open()?;
         let (arbiter_end, function_end) =
             network::packet_pair().map_err(ArmError::call("making the handshake's sockets"))?;
-        match process::fork().map_err(ArmError::call("forking"))? {
-            Forked::Child => {
+        match confine::fork(&single, captured)? {
+            Side::Child(child) => {
                 drop(arbiter_end);
-                captured.store.forget();
-                let result = become_function(FunctionSide {
-                    compiled,
-                    parent,
-                    pipes,
-                    inherited: &inventory.inherited,
-                    domain,
-                    wants_seccomp: wants_seccomp && attempt == Attempt::Whole,
-                    wants_domain: attempt == Attempt::Whole,
-                    socket: &function_end,
-                    keeps_link: matches!(way, Way::InPlace),
-                });
+                let result = become_function(
+                    child,
+                    FunctionSide {
+                        compiled,
+                        parent,
+                        pipes,
+                        inherited: &inventory.inherited,
+                        allowed: allowed(policy, own_code.as_deref()),
+                        domain,
+                        wants_seccomp: wants_seccomp && attempt == Attempt::Whole,
+                        wants_domain: attempt == Attempt::Whole,
+                        socket: &function_end,
+                        keeps_link: matches!(way, Way::InPlace),
+                    },
+                );
                 return match (result, way) {
                     (Ok(confined), Way::InPlace) => {
                         use_tcp_resolver(environment, free_slots);
@@ -133,13 +127,17 @@ pub(crate) fn arm(
                     (Err(error), _) => {
                         let _ = tell(
                             function_end.as_fd(),
-                            &Step::Failed { code: error.code().to_owned(), message: error.to_string() },
+                            &Step::Failed {
+                                code: error.code().to_owned(),
+                                message: error.to_string(),
+                                remedy: error.remedy().to_owned(),
+                            },
                         );
                         process::exit(125)
                     }
                 };
             }
-            Forked::Parent { child, pidfd } => {
+            Side::Parent { child, pidfd, captured: kept } => {
                 drop(function_end);
                 let beginning = Beginning {
                     began,
@@ -148,7 +146,7 @@ pub(crate) fn arm(
                     pidfd,
                     socket: arbiter_end,
                     pipes,
-                    captured,
+                    captured: kept,
                     inventory: &inventory,
                     programs: &programs,
                     environment: &environment_facts,
@@ -161,9 +159,7 @@ pub(crate) fn arm(
                     begin::Ended::Killed { captured: kept, end } => {
                         // Some refusals kill. Once more, without what may have been the cause,
                         // where the policy lets the function start with less.
-                        if attempt == Attempt::WithoutKernel
-                            || policy.arm.on_unsupported == OnUnsupported::Refuse
-                        {
+                        if attempt == Attempt::WithoutKernel || !may_degrade(policy) {
                             return Err(ArmError::ChildEnded { end });
                         }
                         captured = kept;
@@ -199,12 +195,30 @@ fn check_platform(compiled: &Compiled, way: &Way) -> Result<(), ArmError> {
     Ok(())
 }
 
+/// Whether the function may start with less than the policy asks. `mechanism = "seccomp"` is seccomp or
+/// nothing, whatever else may be missing.
+fn may_degrade(policy: &Policy) -> bool {
+    policy.arm.on_unsupported == OnUnsupported::Degrade && policy.arm.mechanism != Mechanism::Seccomp
+}
+
+/// What the domain is to leave open; the rest is tried.
+fn allowed<'a>(policy: &'a Policy, own_code: Option<&'a str>) -> Allowed<'a> {
+    let enforced = policy.files.mode == Mode::Enforce;
+    let writes = !policy.files.write.iter().any(|path| path == "/");
+    Allowed {
+        write: (enforced && writes).then_some(policy.files.write.as_slice()),
+        read: policy.files.read.as_deref().filter(|_| enforced),
+        own_code: own_code.filter(|_| enforced && policy.files.own_code == OwnCode::Deny),
+    }
+}
+
 /// What the function's side of arming works with.
 struct FunctionSide<'a> {
     compiled: &'a Compiled,
     parent: i32,
-    pipes: confine::StandardPipes,
-    inherited: &'a confine::Inherited,
+    pipes: StandardPipes,
+    inherited: &'a Inherited,
+    allowed: Allowed<'a>,
     domain: Result<confine::Domain, Errno>,
     wants_seccomp: bool,
     wants_domain: bool,
@@ -213,16 +227,14 @@ struct FunctionSide<'a> {
 }
 
 /// Steps 4 to 6, in the child. Whether a listener holds it.
-fn become_function(side: FunctionSide<'_>) -> Result<bool, ArmError> {
-    let redirected = confine::redirect(side.pipes, side.inherited)?;
+fn become_function(child: InChild, side: FunctionSide<'_>) -> Result<bool, ArmError> {
+    let redirected = confine::redirect(child, side.pipes, side.inherited)?;
     let unprivileged = confine::drop_privileges(redirected, side.parent)?;
-    let domain = match side.domain {
-        Ok(domain) if side.wants_domain => domain.enter(&unprivileged),
-        Ok(_) => Err(Errno(libc::ENOSYS)),
-        Err(error) => Err(error),
-    };
+    let trial = Trial::before(side.allowed, side.parent);
+    let entered = confine::enter(side.domain, side.wants_domain, &unprivileged);
+    let outcomes = trial.after();
     let arbiter_entries_open = try_arbiter(side.parent);
-    let confined = confine::confine(&side.compiled.function, side.wants_seccomp, &unprivileged, domain)?;
+    let confined = confine::confine(&side.compiled.function, side.wants_seccomp, unprivileged, entered)?;
 
     let step = Step::Confined {
         listener: confined
@@ -231,8 +243,9 @@ fn become_function(side: FunctionSide<'_>) -> Result<bool, ArmError> {
             .map(|(fd, wait)| (fd.as_raw_fd(), *wait == crate::sys::seccomp::Wait::Killable))
             .map_err(|error| error.0),
         domain: confined.domain.map_err(|error| error.0),
-        no_new_privileges: unprivileged.no_new_privileges.map_err(|error| error.0),
-        dies_with_parent: unprivileged.dies_with_parent,
+        outcomes,
+        no_new_privileges: confined.no_new_privileges.map_err(|error| error.0),
+        dies_with_parent: confined.dies_with_parent,
         arbiter_entries_open,
     };
     let talking = ArmError::call("talking to the arbiter");
@@ -318,3 +331,25 @@ fn become_program(
     // As env(1): 127 where there is no such program, 126 where it can't be run.
     process::exit(if error == Errno(libc::ENOENT) { 127 } else { 126 })
 }
+
+/// What each step takes and gives: a change that lets one go without the proof of the one before does
+/// not compile.
+#[allow(clippy::type_complexity, reason = "each signature stands here as it is")]
+const STEPS: (
+    fn(bool) -> Result<(Inventory, SingleThreaded), ArmError>,
+    fn(&mut InitialEnvironment, &Policy, &SingleThreaded) -> Result<Captured, ArmError>,
+    fn(&SingleThreaded, Captured) -> Result<Side, ArmError>,
+    fn(InChild, StandardPipes, &Inherited) -> Result<Redirected, ArmError>,
+    fn(Redirected, i32) -> Result<Unprivileged, ArmError>,
+    fn(Result<confine::Domain, Errno>, bool, &Unprivileged) -> Entered,
+    fn(&Program, bool, Unprivileged, Entered) -> Result<Confined, ArmError>,
+) = (
+    inventory::take,
+    secrets::capture,
+    confine::fork,
+    confine::redirect,
+    confine::drop_privileges,
+    confine::enter,
+    confine::confine,
+);
+const _: usize = std::mem::size_of_val(&STEPS);

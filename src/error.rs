@@ -81,6 +81,9 @@ pub(crate) enum ArmError {
     ChildEnded { end: String },
     #[error("read-back failed: {what}")]
     ReadBack { what: String },
+    /// What the child could not do: its own error, with code and remedy, carried over.
+    #[error("{message}")]
+    InChild { code: String, message: String, remedy: String },
 }
 
 impl ArmError {
@@ -90,7 +93,7 @@ impl ArmError {
     }
 
     /// What to do about it, for the person who reads the refusal.
-    pub(crate) fn remedy(&self) -> &'static str {
+    pub(crate) fn remedy(&self) -> &str {
         match self {
             ArmError::Call { .. } => "run `fnguard doctor` to see what this platform allows",
             ArmError::Threads { .. } => {
@@ -125,11 +128,12 @@ impl ArmError {
                 "the platform kills what arming needs: set [arm] on_unsupported = \"degrade\""
             }
             ArmError::ReadBack { .. } => "report this: arming said one thing and the kernel another",
+            ArmError::InChild { remedy, .. } => remedy,
         }
     }
 
     /// A short code that names the kind.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             ArmError::Call { .. } => "call_failed",
             ArmError::Threads { .. } => "threads",
@@ -147,6 +151,7 @@ impl ArmError {
             ArmError::Foreign { .. } => "foreign_code",
             ArmError::ChildEnded { .. } => "child_ended",
             ArmError::ReadBack { .. } => "read_back",
+            ArmError::InChild { code, .. } => code,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Step 1 of arming: what is there before anything of ours. One thread is a must; what else could
 //! mean that foreign code ran first is looked for and named, and refused under `strict_init`.
 
-use crate::arm::SingleThreaded;
 use crate::confine::{self, Inherited};
 use crate::error::ArmError;
-use crate::sys::{path, process};
+use crate::sys::path;
+use crate::sys::process::{self, NotAlone, SingleThreaded};
 
 /// What was found.
 #[derive(Debug)]
@@ -19,7 +19,10 @@ pub(crate) struct Inventory {
 
 /// Takes the inventory. The proof is that this process has one thread.
 pub(crate) fn take(strict: bool) -> Result<(Inventory, SingleThreaded), ArmError> {
-    let proof = SingleThreaded::check()?;
+    let proof = SingleThreaded::check().map_err(|why| match why {
+        NotAlone::Threads(found) => ArmError::Threads { found },
+        NotAlone::Unknown(source) => ArmError::Call { failing: "listing /proc/self/task", source },
+    })?;
     let inherited = confine::survey()?;
     let maps =
         path::read_file(c"/proc/self/maps", 4 << 20).map_err(ArmError::call("reading /proc/self/maps"))?;

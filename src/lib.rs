@@ -108,6 +108,8 @@ mod secrets;
 mod start;
 #[cfg(guarded_platform)]
 mod sys;
+#[cfg(guarded_platform)]
+mod trial;
 
 #[cfg(not(guarded_platform))]
 use elsewhere::{link, start, sys};

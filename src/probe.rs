@@ -6,7 +6,7 @@
 //! platforms kill for trying: run each in a process of its own, which has one thread and an alarm.
 
 use crate::sys::landlock::{self, Ruleset, access};
-use crate::sys::process::{self, Forked};
+use crate::sys::process::{self, Forked, SingleThreaded};
 use crate::sys::seccomp::{self, Instruction, Place, Wait};
 use crate::sys::{Errno, capability, descriptor, limit, memory, path};
 use std::os::fd::{AsFd, AsRawFd};
@@ -236,7 +236,9 @@ fn with_child(
     look: impl FnOnce(i32, &std::os::fd::OwnedFd) -> Result<String, Refusal>,
 ) -> Result<String, Refusal> {
     let (waits, ends) = descriptor::pipe().map_err(call("pipe2"))?;
-    match process::fork().map_err(call("clone"))? {
+    let alone =
+        SingleThreaded::check().map_err(|_| Refusal::Untrue("a probe needs a process with one thread"))?;
+    match process::fork(&alone).map_err(call("clone"))? {
         Forked::Child => {
             drop(ends);
             let _ = descriptor::read(waits.as_fd(), &mut [0]);

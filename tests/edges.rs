@@ -18,19 +18,24 @@ const FNGUARD: &[(&str, &[&str])] = &[
     // Where arming begins: finds the policies, says why a function is not started.
     ("start", &["arm", "error", "harness", "link", "report", "sys"]),
     // The order of arming, and through it every room that takes part.
-    ("arm", &["arbiter", "confine", "error", "inventory", "link", "secrets", "start", "sys"]),
-    // Steps of arming: each takes the proof of the one before, hence `arm`.
-    ("inventory", &["arm", "confine", "error", "sys"]),
-    ("secrets", &["arm", "error", "sys"]),
-    ("confine", &["error", "sys"]),
+    ("arm", &["arbiter", "confine", "error", "inventory", "link", "secrets", "start", "sys", "trial"]),
+    // Steps of arming: each takes the proof of the one before, hence the fork's `secrets`.
+    ("inventory", &["confine", "error", "sys"]),
+    ("secrets", &["error", "sys"]),
+    ("confine", &["error", "secrets", "sys"]),
+    // What the domain must refuse, tried: it must not know how one is made.
+    ("trial", &["sys"]),
     // The independent witness: it must not know how anything was installed.
     ("posture", &["sys"]),
     // What the platform allows, tried by the calls that arming makes; nobody of arming asks it.
     ("probe", &["sys"]),
     // The other process.
-    ("arbiter", &["confine", "error", "inventory", "link", "posture", "redact", "report", "secrets", "sys"]),
-    // Every message between the two; the handshake carries what the domain holds.
-    ("link", &["confine", "error", "sys"]),
+    (
+        "arbiter",
+        &["confine", "error", "inventory", "link", "posture", "redact", "report", "secrets", "sys", "trial"],
+    ),
+    // Every message between the two; the handshake carries what the domain holds and what was tried in it.
+    ("link", &["confine", "error", "sys", "trial"]),
     // The function's side of an invocation.
     ("handler", &["error", "link", "report", "start"]),
     // What stands in the place of link, start and sys where there is no guard.
@@ -52,6 +57,7 @@ const ARBITER: &[(&str, &[&str])] = &[
     (
         "begin",
         &[
+            "assess",
             "images",
             "invocations",
             "lifetime",
@@ -64,6 +70,8 @@ const ARBITER: &[(&str, &[&str])] = &[
             "witness",
         ],
     ),
+    // Judges what was found; performs nothing.
+    ("assess", &["mod", "output"]),
     ("lifetime", &["mod"]),
     ("serve", &["calls", "mod", "target"]),
     // Deciding what a call asks, and performing it: through `target` alone is another process touched.
@@ -125,6 +133,51 @@ fn unsafe_code_is_allowed_only_where_it_is_named() {
     }
     let named: BTreeSet<String> = UNSAFE.iter().map(|(file, _)| (*file).to_owned()).collect();
     assert_eq!(found, named);
+}
+
+/// The proofs that arming's steps hand on, each with the one file that can make it.
+const PROOFS: &[(&str, &str)] = &[
+    ("SingleThreaded", "src/sys/process.rs"),
+    ("Captured", "src/secrets/capture.rs"),
+    ("InChild", "src/confine/fork.rs"),
+    ("Redirected", "src/confine/descriptors.rs"),
+    ("Unprivileged", "src/confine/privileges.rs"),
+    ("Entered", "src/confine/domain.rs"),
+    ("Confined", "src/confine/filter.rs"),
+];
+
+/// A structure with a private field can be made in its own file only: the compiler sees to that, as long
+/// as the field is there and nothing derives a way around it.
+#[test]
+fn proofs_are_made_by_their_own_step_only() {
+    for (proof, file) in PROOFS {
+        let tokens: Vec<TokenTree> = tokens(&root().join(file)).into_iter().collect();
+        let at = tokens
+            .windows(2)
+            .position(|pair| {
+                matches!(pair, [TokenTree::Ident(word), TokenTree::Ident(name)] if word == "struct" && name == proof)
+            })
+            .unwrap_or_else(|| panic!("{file} has no structure {proof}"));
+        let Some(TokenTree::Group(fields)) = tokens.get(at + 2) else { panic!("{proof} has no fields") };
+        let fields: Vec<TokenTree> = fields.stream().into_iter().collect();
+        let private = fields.split(|token| is_punct(token, ',')).any(|field| {
+            // Past doc comments, which are attributes.
+            let mut words = field.iter().filter(|token| !is_punct(token, '#'));
+            let is_doc = |token: &&TokenTree| {
+                matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket)
+            };
+            let first = words.find(|token| !is_doc(token));
+            first.is_some_and(|first| !matches!(first, TokenTree::Ident(word) if word == "pub"))
+        });
+        assert!(private, "{proof} in {file} has no private field: anybody could make one");
+        let derived = tokens[..at].iter().rev().take_while(|token| !is_punct(token, ';')).take(8);
+        for token in derived {
+            let text = token.to_string();
+            for way in ["Clone", "Copy", "Default", "Deserialize"] {
+                assert!(!text.contains("derive") || !text.contains(way), "{proof} derives {way}");
+            }
+        }
+    }
 }
 
 /// The reader of tokens, on every way of naming a room.

@@ -1,6 +1,7 @@
 //! The arbiter's half of arming: takes the listener, reads back what is in force, says so in one
 //! line, and lets the function go on.
 
+use super::assess::{self, DomainFound, Found, Told};
 use super::images::Images;
 use super::invocations::Invocations;
 use super::links::Links;
@@ -14,19 +15,17 @@ use crate::confine::{self, DomainState, Programs, StandardPipes};
 use crate::error::ArmError;
 use crate::inventory::Inventory;
 use crate::link::handshake::{Reply, Step, hear, tell};
-use crate::posture::{self, Seen};
-use crate::report::{Held, Mechanism, Namespace, Options, Posture, Reporter, Stream, Style};
+use crate::posture;
+use crate::report::{Namespace, Options, Stream, Style};
 use crate::secrets::Captured;
 use crate::sys::process::{self, End};
 use crate::sys::stack::InitialEnvironment;
 use crate::sys::{Errno, capability, descriptor, limit, path, seccomp, signal};
-use fnguard_policy::model::{
-    Compiled, Executable, Mechanism as WantedMechanism, Mode, OnUnsupported, OwnCode, Peer, Policy, Transport,
-};
+use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// What the parent brings from the fork.
 pub(crate) struct Beginning<'a> {
@@ -121,15 +120,22 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
             return Ended::Killed { captured: beginning.captured, end };
         }
     };
-    let Step::Confined { listener, domain, no_new_privileges, dies_with_parent, arbiter_entries_open } = step
+    let Step::Confined {
+        listener,
+        domain,
+        outcomes,
+        no_new_privileges,
+        dies_with_parent,
+        arbiter_entries_open,
+    } = step
     else {
-        let message = match step {
-            Step::Failed { message, .. } => message,
-            _ => "an unexpected step".to_owned(),
-        };
         let _ = process::wait(beginning.function, true);
-        return Ended::Refused(ArmError::ReadBack { what: message });
+        return Ended::Refused(match step {
+            Step::Failed { code, message, remedy } => ArmError::InChild { code, message, remedy },
+            _ => ArmError::ReadBack { what: "an unexpected step".to_owned() },
+        });
     };
+    let domain = assess::judge_domain(domain.map_err(Errno), outcomes);
     let told = Told { no_new_privileges, dies_with_parent, arbiter_entries_open };
     let function = beginning.function;
     match become_arbiter(beginning, listener, domain, &told) {
@@ -142,17 +148,10 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     }
 }
 
-/// What the function's process said of itself.
-struct Told {
-    no_new_privileges: Result<(), i32>,
-    dies_with_parent: bool,
-    arbiter_entries_open: Vec<String>,
-}
-
 fn become_arbiter(
     beginning: Beginning<'_>,
     listener: Result<(i32, bool), i32>,
-    domain: Result<DomainState, i32>,
+    (domain, domain_found): (DomainState, DomainFound),
     told: &Told,
 ) -> Result<(Arc<Arbiter>, OwnedFd, OwnedFd), ArmError> {
     let Beginning { compiled, function, pidfd, socket, pipes, captured, .. } = beginning;
@@ -175,8 +174,6 @@ fn become_arbiter(
         }
         Err(error) => (false, Some(Errno(error)), None),
     };
-    let domain_error = domain.as_ref().err().map(|&error| Errno(error));
-
     let looks_like_secret = captured.looks_like_secret;
     let (vault, matcher) = Vault::new(captured.store)?;
     let weak: Vec<(String, String)> =
@@ -195,7 +192,7 @@ fn become_arbiter(
         launched: beginning.launched,
         listener,
         waits_killable,
-        domain: domain.unwrap_or_default(),
+        domain,
         own_code: beginning.own_code.filter(|_| policy.files.own_code == OwnCode::Deny).map(str::to_owned),
         implicit: beginning.environment.runtime_api.clone(),
         secrets: vault,
@@ -233,8 +230,19 @@ fn become_arbiter(
     };
 
     let seen = posture::see(function).map_err(ArmError::call("reading the function's entries in /proc"))?;
-    let found = Found { seen, trapped, listener_error, domain_error, confined_alone };
-    let mut record = posture_record(&arbiter, compiled, &found, told);
+    let identity = |fd: &OwnedFd| {
+        descriptor::identify(fd.as_fd()).map_err(ArmError::call("looking at the function's pipes"))
+    };
+    let found = Found {
+        seen,
+        trapped,
+        listener_error,
+        domain: domain_found,
+        confined_alone,
+        pipes: [identity(&stdout)?, identity(&stderr)?],
+        originals: [1, 2].into_iter().filter_map(posture::own_target).collect(),
+    };
+    let mut record = assess::posture_record(&arbiter, compiled, &found, told);
     record.weak = weak;
     record.looks_like_secret = looks_like_secret;
     record.interposed = beginning.inventory.interposed.clone();
@@ -242,8 +250,8 @@ fn become_arbiter(
     record.warnings.extend(beginning.inventory.inherited.named.iter().cloned());
     record.warnings.extend(beginning.programs.warnings.iter().cloned());
     record.arming_us = u64::try_from(beginning.began.elapsed().as_micros()).ok();
-    refuse_what_is_not_held(&arbiter, policy, &record, &found, &err)?;
-    let _ = arbiter.posture_line.set(describe(&record));
+    assess::refuse_what_is_not_held(&arbiter, policy, &record, &found, &err)?;
+    let _ = arbiter.posture_line.set(assess::describe(&record));
     arbiter.witness.record(record);
     tell(socket.as_fd(), &Reply::Go).map_err(talking())?;
     // What it writes and asks from now on waits in its pipes, its link and the listener; if no
@@ -270,10 +278,12 @@ fn confine_self(compiled: &Compiled, may_filter: bool) -> bool {
     one_heap();
     // A panic in any thread ends the arbiter, and with it the function: fail closed.
     std::panic::set_hook(Box::new(|_| process::exit(125)));
+    let before = posture::filters();
     may_filter
         && process::set_no_new_privileges().is_ok()
         && confine::patch_program(&compiled.arbiter, process::own_pid())
             .is_ok_and(|program| seccomp::install_on_all_threads(&program).is_ok())
+        && posture::filters() > before
 }
 
 /// Keeps glibc from giving each of the arbiter's threads a heap of its own (mallopt(3)): they
@@ -359,203 +369,6 @@ fn carry_input(writer: OwnedFd) -> Result<(), ArmError> {
             failing: "starting a thread",
             source: Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)),
         })
-}
-
-/// What the arbiter found out by itself.
-struct Found {
-    seen: Seen,
-    trapped: bool,
-    listener_error: Option<Errno>,
-    domain_error: Option<Errno>,
-    confined_alone: bool,
-}
-
-/// The posture: every control, and whether it is held, from what was seen and not from what was
-/// said, wherever the kernel shows it.
-fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Found, told: &Told) -> Posture {
-    let policy = &compiled.policy;
-    let seen = &found.seen;
-    let filtered = seen.filtered && seen.no_new_privileges && found.trapped && arbiter.listener.is_some();
-    let not_filtered = || -> String {
-        match found.listener_error {
-            Some(Errno(libc::EBUSY)) => "another seccomp listener is in the chain".to_owned(),
-            Some(error) => format!("the platform refuses seccomp: {error}"),
-            None if !seen.filtered => "no filter is in force on every thread".to_owned(),
-            None if !seen.no_new_privileges => "no_new_privs is not set".to_owned(),
-            None => "a trapped call did not reach the arbiter".to_owned(),
-        }
-    };
-    let by_filter = |mode: Option<Mode>| -> Held {
-        if !filtered {
-            return Held::NotHeld { reason: not_filtered() };
-        }
-        match mode {
-            Some(Mode::Audit) => Held::Audit,
-            _ => Held::Held,
-        }
-    };
-    let no_landlock = || match found.domain_error {
-        Some(error) => format!("the platform refuses Landlock: {error}"),
-        None => "the kernel has no Landlock (5.13), or one below ABI 3 (6.2)".to_owned(),
-    };
-    let network = if policy.network.allow.iter().any(|rule| rule.is_unlimited()) {
-        Held::Open
-    } else {
-        by_filter(Some(policy.network.mode))
-    };
-    let exec = if policy.exec.any {
-        Held::Open
-    } else if filtered
-        && policy.exec.mode == Mode::Enforce
-        && !policy.exec.allow.is_empty()
-        && !arbiter.domain.execute
-    {
-        Held::NotHeld { reason: format!("allowed programs need Landlock: {}", no_landlock()) }
-    } else {
-        by_filter(Some(policy.exec.mode))
-    };
-    let files = if policy.files.mode == Mode::Audit {
-        by_filter(Some(Mode::Audit))
-    } else if policy.files.write.iter().any(|path| path == "/") {
-        Held::Open
-    } else if arbiter.domain.write {
-        Held::Held
-    } else {
-        Held::NotHeld { reason: no_landlock() }
-    };
-    let memory = match policy.memory.executable {
-        // Which file is mapped is decided by a number that another thread may exchange: so a policy
-        // that lets files be mapped later stops accidents, and holds nothing.
-        Executable::Any | Executable::Files => Held::Open,
-        Executable::LoadPhase => by_filter(None),
-    };
-    let other_processes = if told.arbiter_entries_open.is_empty() {
-        Held::Held
-    } else {
-        Held::NotHeld {
-            reason: format!("the arbiter's /proc entries open: {}", told.arbiter_entries_open.join(", ")),
-        }
-    };
-    let environment = match arbiter.secrets.found_in(&seen.environment) {
-        None => Held::Held,
-        Some(name) => Held::NotHeld { reason: format!("the bytes of {name} are still there") },
-    };
-    let capabilities = if seen.capabilities == 0 {
-        Held::Held
-    } else {
-        Held::NotHeld { reason: format!("effective capabilities {:#x}", seen.capabilities) }
-    };
-    let mut controls = vec![
-        ("environment".to_owned(), environment),
-        ("network".to_owned(), network),
-        ("exec".to_owned(), exec),
-        ("files".to_owned(), files),
-        ("exec_memory".to_owned(), memory),
-        ("syscalls".to_owned(), by_filter(None)),
-        ("processes".to_owned(), other_processes),
-        ("capabilities".to_owned(), capabilities),
-        ("logs".to_owned(), Held::Held),
-    ];
-    if policy.files.read.is_some() {
-        let read = match (policy.files.mode, arbiter.domain.read) {
-            (Mode::Audit, _) => by_filter(Some(Mode::Audit)),
-            (Mode::Enforce, true) => Held::Held,
-            (Mode::Enforce, false) => Held::NotHeld { reason: no_landlock() },
-        };
-        controls.push(("files_read".to_owned(), read));
-    }
-    if policy.files.own_code == OwnCode::Deny {
-        let held = match (policy.files.mode, arbiter.domain.own_code) {
-            (Mode::Audit, _) => by_filter(Some(Mode::Audit)),
-            (Mode::Enforce, true) => Held::Held,
-            (Mode::Enforce, false) if arbiter.launched => Held::NotHeld {
-                reason: "a launched program reads itself to load; arm it by the attribute".to_owned(),
-            },
-            (Mode::Enforce, false) if arbiter.domain.abi == 0 => Held::NotHeld { reason: no_landlock() },
-            (Mode::Enforce, false) => Held::NotHeld {
-                reason: "the program lies below a path in [files] write, or is readable by [files] read"
-                    .to_owned(),
-            },
-        };
-        controls.push(("own_code".to_owned(), held));
-    }
-    let mut warnings = Vec::new();
-    if let Err(error) = told.no_new_privileges {
-        warnings.push(format!("no_new_privs is refused: {}", Errno(error)));
-    }
-    if !told.dies_with_parent {
-        warnings.push("the function does not end with the arbiter by itself".to_owned());
-    }
-    if !found.confined_alone {
-        warnings.push("the arbiter runs without a filter of its own".to_owned());
-    }
-    if process::is_dumpable().unwrap_or(true) {
-        warnings.push("the arbiter's memory is open to processes of the same user".to_owned());
-    }
-    if seen.listeners != 0 {
-        warnings.push(format!("{} seccomp listeners are open in the function", seen.listeners));
-    }
-    if policy.arm.mechanism == WantedMechanism::Sealed {
-        warnings.push("[arm] mechanism = \"sealed\" is not enforced by this version".to_owned());
-    }
-    warnings
-        .extend(arbiter.domain.missing.iter().map(|path| format!("{path} does not exist: no rule for it")));
-    warnings.extend(policy.unlimited());
-    Posture {
-        mechanism: if filtered { Mechanism::Seccomp } else { Mechanism::None },
-        armed_by: Some(if arbiter.launched { "launcher" } else { "attribute" }.to_owned()),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        policy_hash: compiled.hash_hex(),
-        policy_origin: compiled.origin.clone(),
-        mode: match policy.mode {
-            Mode::Enforce => "enforce",
-            Mode::Audit => "audit",
-        }
-        .to_owned(),
-        controls,
-        secrets: arbiter.secrets.names(),
-        warnings,
-        landlock_abi: (arbiter.domain.abi > 0).then_some(arbiter.domain.abi),
-        kernel: posture::kernel_release(),
-        pid: u32::try_from(arbiter.function).ok(),
-        arbiter_pid: u32::try_from(process::own_pid()).ok(),
-        ..Posture::default()
-    }
-}
-
-/// Refuses to start with less than the policy asks, where it says so.
-fn refuse_what_is_not_held(
-    arbiter: &Arbiter,
-    policy: &Policy,
-    record: &Posture,
-    found: &Found,
-    outlet: &Outlet,
-) -> Result<(), ArmError> {
-    let missing: Vec<String> = record
-        .controls
-        .iter()
-        .filter_map(|(name, held)| match held {
-            Held::NotHeld { reason } => Some(format!("{name} ({reason})")),
-            _ => None,
-        })
-        .collect();
-    if missing.is_empty() || policy.arm.on_unsupported == OnUnsupported::Degrade {
-        return Ok(());
-    }
-    arbiter.witness.write_waiting(outlet);
-    if found.listener_error == Some(Errno(libc::EBUSY)) {
-        return Err(ArmError::OtherListener);
-    }
-    match found.listener_error.or(found.domain_error) {
-        Some(source) => Err(ArmError::Unsupported { what: missing.join("; "), source }),
-        None => Err(ArmError::NotHeld { what: missing.join("; ") }),
-    }
-}
-
-/// The posture as its line in the log, for the function's own use.
-fn describe(record: &Posture) -> String {
-    let record = record.clone().into();
-    Reporter::new(Options::default()).record(&record, SystemTime::now(), &|text| text.to_owned())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | `begin` | the arbiter's half of arming: handshake, read-back, posture line, threads |
+//! | `assess` | judges what the read-back found: each control, and whether it is held |
 //! | `lifetime` | signals, the function's end, the arbiter's own |
 //! | `serve` | takes notifications; `calls` decides and performs them |
 //! | `target` | the only place that touches the function's process |
@@ -17,6 +18,7 @@
 //! It shares no writable memory with the function. Nothing the function sends can end it: what
 //! can't be understood ends that message, and a failure of the arbiter's own is a refusal.
 
+mod assess;
 pub(crate) mod begin;
 mod calls;
 #[cfg(any(fuzzing, test))]

@@ -1,6 +1,7 @@
 //! Descriptors: which were inherited, which are closed, and the pipes that take the place of
 //! stdout and stderr.
 
+use super::fork::InChild;
 use crate::error::ArmError;
 use crate::sys::descriptor::{self, Identity};
 use crate::sys::path;
@@ -117,9 +118,13 @@ fn open_one() -> Result<(OwnedFd, OwnedFd), ArmError> {
 #[derive(Debug)]
 pub(crate) struct Redirected(());
 
-/// Step 4: puts the pipes in place of 1 and 2 and closes what was inherited. A terminal on 0
+/// Step 4, in the child only: puts the pipes in place of 1 and 2 and closes what was inherited. A terminal on 0
 /// that is open for writing is reopened read-only, since writing to it would pass the pumps by.
-pub(crate) fn redirect(pipes: StandardPipes, inherited: &Inherited) -> Result<Redirected, ArmError> {
+pub(crate) fn redirect(
+    _child: InChild,
+    pipes: StandardPipes,
+    inherited: &Inherited,
+) -> Result<Redirected, ArmError> {
     if let Some((reader, _)) = &pipes.stdin {
         descriptor::duplicate_onto(reader.as_fd(), 0).map_err(ArmError::call("replacing descriptor 0"))?;
     } else if let Some(input) = descriptor::borrow_number(0) {

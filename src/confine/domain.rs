@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 pub(crate) struct Domain {
     ruleset: Option<Ruleset>,
     /// What it holds once it is entered.
-    pub(crate) state: DomainState,
+    state: DomainState,
 }
 
 /// What a Landlock domain holds.
@@ -185,13 +185,36 @@ fn everything_but(program: &str, written: &[String]) -> Option<Vec<String>> {
     Some(paths)
 }
 
+/// Proof that the domain was entered, or that it was tried; what the kernel said to that. Whether it
+/// is in force is `trial`'s to find out.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    outcome: Result<DomainState, Errno>,
+}
+
 impl Domain {
-    /// Enters the domain. `Err` where the kernel or the platform refuses; the state is then that
-    /// of no domain at all.
-    pub(crate) fn enter(self, proof: &Unprivileged) -> Result<DomainState, Errno> {
+    /// Enters the domain.
+    fn restrict(self, proof: &Unprivileged) -> Result<DomainState, Errno> {
         let Some(ruleset) = self.ruleset else { return Ok(self.state) };
         proof.no_new_privileges?;
         ruleset.restrict_self()?;
         Ok(self.state)
     }
+}
+
+impl Entered {
+    /// The domain, as far as the kernel said that it holds.
+    pub(super) fn outcome(self) -> Result<DomainState, Errno> {
+        self.outcome
+    }
+}
+
+/// Step 5's last part: enters the domain, if there is one and this attempt may.
+pub(crate) fn enter(domain: Result<Domain, Errno>, wanted: bool, proof: &Unprivileged) -> Entered {
+    let outcome = match domain {
+        Ok(domain) if wanted => domain.restrict(proof),
+        Ok(_) => Err(Errno(libc::ENOSYS)),
+        Err(error) => Err(error),
+    };
+    Entered { outcome }
 }

@@ -1,7 +1,7 @@
 //! The seccomp filter of the function process: patched with its own process id, installed with a
 //! listener.
 
-use super::domain::DomainState;
+use super::domain::{DomainState, Entered};
 use super::privileges::Unprivileged;
 use crate::error::ArmError;
 use crate::sys::seccomp::{Instruction, Wait, install_with_listener};
@@ -16,6 +16,11 @@ pub(crate) struct Confined {
     pub(crate) listener: Result<(OwnedFd, Wait), Errno>,
     /// The Landlock domain, or why there is none.
     pub(crate) domain: Result<DomainState, Errno>,
+    /// Whether no_new_privs is set, or why not.
+    pub(crate) no_new_privileges: Result<(), Errno>,
+    /// Whether the parent's end will end this process too.
+    pub(crate) dies_with_parent: bool,
+    _proof: (),
 }
 
 /// Step 6: installs the filter, or says why not. `wanted` is false where the policy or an
@@ -23,15 +28,22 @@ pub(crate) struct Confined {
 pub(crate) fn confine(
     program: &Program,
     wanted: bool,
-    unprivileged: &Unprivileged,
-    domain: Result<DomainState, Errno>,
+    unprivileged: Unprivileged,
+    entered: Entered,
 ) -> Result<Confined, ArmError> {
-    if !wanted {
-        return Ok(Confined { listener: Err(Errno(libc::ENOSYS)), domain });
-    }
-    let instructions = patch(program, process::own_pid())?;
-    let listener = unprivileged.no_new_privileges.and_then(|()| install_with_listener(&instructions));
-    Ok(Confined { listener, domain })
+    let listener = if wanted {
+        let instructions = patch(program, process::own_pid())?;
+        unprivileged.no_new_privileges.and_then(|()| install_with_listener(&instructions))
+    } else {
+        Err(Errno(libc::ENOSYS))
+    };
+    Ok(Confined {
+        listener,
+        domain: entered.outcome(),
+        no_new_privileges: unprivileged.no_new_privileges,
+        dies_with_parent: unprivileged.dies_with_parent,
+        _proof: (),
+    })
 }
 
 /// Writes the process id into the instructions that compare with it.

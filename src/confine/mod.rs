@@ -4,11 +4,13 @@
 mod descriptors;
 mod domain;
 mod filter;
+mod fork;
 mod privileges;
 mod programs;
 
-pub(crate) use descriptors::{Inherited, StandardPipes, redirect, survey};
-pub(crate) use domain::{Domain, DomainState, prepare as prepare_domain};
-pub(crate) use filter::{confine, patch as patch_program};
-pub(crate) use privileges::drop_privileges;
+pub(crate) use descriptors::{Inherited, Redirected, StandardPipes, redirect, survey};
+pub(crate) use domain::{Domain, DomainState, Entered, enter, prepare as prepare_domain};
+pub(crate) use filter::{Confined, confine, patch as patch_program};
+pub(crate) use fork::{InChild, Side, fork};
+pub(crate) use privileges::{Unprivileged, drop_privileges};
 pub(crate) use programs::Programs;

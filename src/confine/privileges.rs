@@ -9,8 +9,10 @@ use crate::sys::{Errno, capability, limit, process};
 pub(crate) struct Unprivileged {
     /// `Err` where the platform refuses prctl(2).
     pub(crate) no_new_privileges: Result<(), Errno>,
-    /// Whether the parent's end will end this process too.
+    /// Whether the parent's end will end this process too, as the kernel has it and not as the call
+    /// that asked for it said.
     pub(crate) dies_with_parent: bool,
+    _proof: (),
 }
 
 /// Drops capabilities, limits core dumps, sets no_new_privs and PDEATHSIG.
@@ -27,10 +29,11 @@ pub(crate) fn drop_privileges(_proof: Redirected, parent: i32) -> Result<Unprivi
         .or_else(|_| limit::set(libc::RLIMIT_CORE, 0, 0))
         .map_err(ArmError::call("limiting core dumps"))?;
     let no_new_privileges = process::set_no_new_privileges();
-    let dies_with_parent = process::set_parent_death_signal(libc::SIGKILL).is_ok();
+    let dies_with_parent = process::set_parent_death_signal(libc::SIGKILL).is_ok()
+        && process::parent_death_signal() == Ok(libc::SIGKILL);
     if process::parent_pid() != parent {
         // The arbiter ended between the fork and the call above.
         process::exit(125);
     }
-    Ok(Unprivileged { no_new_privileges, dies_with_parent })
+    Ok(Unprivileged { no_new_privileges, dies_with_parent, _proof: () })
 }

@@ -3,6 +3,7 @@
 
 use crate::confine::DomainState;
 use crate::sys::{Errno, network};
+use crate::trial::Outcomes;
 use serde::{Deserialize, Serialize};
 use std::os::fd::BorrowedFd;
 
@@ -14,8 +15,10 @@ pub(crate) enum Step {
         /// The listener's number in its table, and whether received calls wait through signals
         /// that do not kill; or the error number.
         listener: Result<(i32, bool), i32>,
-        /// Its Landlock domain, or the error number.
+        /// Its Landlock domain, as far as the kernel said that it holds, or the error number.
         domain: Result<DomainState, i32>,
+        /// What became of trying what the domain must refuse.
+        outcomes: Outcomes,
         /// Whether no_new_privs is set, or the error number.
         no_new_privileges: Result<(), i32>,
         /// Whether it ends with its parent.
@@ -26,7 +29,7 @@ pub(crate) enum Step {
     /// Whether a call that it made was answered through the listener.
     Tried { trapped: bool },
     /// It could not go on.
-    Failed { code: String, message: String },
+    Failed { code: String, message: String, remedy: String },
 }
 
 /// What the arbiter answers.

@@ -2,8 +2,8 @@
 //! value, and no page that the child inherits holds one.
 
 use super::store::Store;
-use crate::arm::SingleThreaded;
 use crate::error::ArmError;
+use crate::sys::process::SingleThreaded;
 use crate::sys::stack::InitialEnvironment;
 use fnguard_policy::model::{OnWeak, Policy};
 

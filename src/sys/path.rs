@@ -130,6 +130,13 @@ pub fn list(path: &CStr) -> Result<Vec<Vec<u8>>, Errno> {
     }
 }
 
+/// mknodat(2) of a block device, which needs CAP_MKNOD: tried for the error that refuses it.
+pub fn make_block_device(path: &CStr) -> Result<(), Errno> {
+    let mode = (libc::S_IFBLK | 0o600) as usize;
+    // SAFETY: `path` ends with NUL.
+    unsafe { syscall(libc::SYS_mknodat, [AT_FDCWD, path.as_ptr() as usize, mode, 0, 0, 0]).map(drop) }
+}
+
 /// fchmodat(2) on an O_PATH descriptor, through /proc/self/fd.
 pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     let path = proc_path(&format!("/proc/self/fd/{}", fd.as_raw_fd()));

@@ -16,7 +16,32 @@ pub fn parent_pid() -> i32 {
     unsafe { syscall(libc::SYS_getppid, [0; 6]).unwrap_or(0) as i32 }
 }
 
+/// Proof that the process had one thread when it was asked. One that has starts no other by itself.
+#[derive(Debug)]
+pub struct SingleThreaded(());
+
+/// Why there is no [`SingleThreaded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAlone {
+    /// This many threads were found.
+    Threads(usize),
+    /// They could not be counted.
+    Unknown(Errno),
+}
+
+impl SingleThreaded {
+    /// Counts the threads of this process (/proc/self/task).
+    pub fn check() -> Result<Self, NotAlone> {
+        match super::path::list(c"/proc/self/task") {
+            Ok(threads) if threads.len() == 1 => Ok(SingleThreaded(())),
+            Ok(threads) => Err(NotAlone::Threads(threads.len())),
+            Err(error) => Err(NotAlone::Unknown(error)),
+        }
+    }
+}
+
 /// Which side of a fork this is.
+#[derive(Debug)]
 pub enum Forked {
     /// The process that forked; the child by pid and pidfd.
     Parent {
@@ -41,7 +66,7 @@ pub enum Forked {
 /// # Errors
 ///
 /// What clone(2) says. `Errno(ESRCH)` when no address of the thread id could be found.
-pub fn fork() -> Result<Forked, Errno> {
+pub fn fork(_alone: &SingleThreaded) -> Result<Forked, Errno> {
     let address = thread_id_address().or_else(thread_id_word).ok_or(Errno(libc::ESRCH))?;
     let mut pidfd = -1i32;
     let flags =
@@ -53,7 +78,7 @@ pub fn fork() -> Result<Forked, Errno> {
     #[cfg(target_arch = "aarch64")]
     let args = [flags, 0, parent_word, 0, address, 0];
     // SAFETY: without CLONE_VM the child has a copy of this address space and goes on from here,
-    // as after fork(2). The process has one thread (arming's proof), so no lock is left held.
+    // as after fork(2). The process has one thread (the proof), so no lock is left held.
     // `address` is the word that libc itself registered for the same purpose.
     let child = unsafe { syscall(libc::SYS_clone, args)? };
     if child == 0 {
@@ -230,6 +255,16 @@ pub fn is_dumpable() -> Result<bool, Errno> {
 /// PR_SET_PDEATHSIG: the signal that this process gets when the thread that made it ends.
 pub fn set_parent_death_signal(signal: i32) -> Result<(), Errno> {
     control(libc::PR_SET_PDEATHSIG, signal as usize).map(drop)
+}
+
+/// PR_GET_PDEATHSIG: the signal that [`set_parent_death_signal`] has set; 0 is none.
+pub fn parent_death_signal() -> Result<i32, Errno> {
+    let mut signal = 0i32;
+    // SAFETY: the kernel writes one int.
+    unsafe {
+        syscall(libc::SYS_prctl, [libc::PR_GET_PDEATHSIG as usize, (&raw mut signal) as usize, 0, 0, 0, 0])?;
+    }
+    Ok(signal)
 }
 
 /// PR_SET_NAME of the calling thread; at most 15 bytes.

@@ -55,17 +55,20 @@ pub enum Wait {
 /// where the platform refuses.
 pub fn install_with_listener(program: &[Instruction]) -> Result<(OwnedFd, Wait), Errno> {
     match install(program, FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV) {
-        Ok(fd) => {
-            // SAFETY: with NEW_LISTENER the result is a new descriptor.
-            Ok((unsafe { own(fd) }, Wait::Killable))
-        }
-        Err(Errno(libc::EINVAL)) => {
-            let fd = install(program, FLAG_NEW_LISTENER)?;
-            // SAFETY: as above.
-            Ok((unsafe { own(fd) }, Wait::Interruptible))
-        }
+        Ok(fd) => listener(fd, Wait::Killable),
+        Err(Errno(libc::EINVAL)) => listener(install(program, FLAG_NEW_LISTENER)?, Wait::Interruptible),
         Err(error) => Err(error),
     }
+}
+
+/// A listener by the number that the install gave. The standard descriptors are open, so a lower one
+/// comes from something that answered in the kernel's place; it owns nothing of ours.
+fn listener(number: usize, wait: Wait) -> Result<(OwnedFd, Wait), Errno> {
+    if number < 3 {
+        return Err(Errno(libc::ENOSYS));
+    }
+    // SAFETY: with NEW_LISTENER the result is a new descriptor.
+    Ok((unsafe { own(number) }, wait))
 }
 
 /// Installs a filter without a listener, on every thread of the process (TSYNC).

@@ -8,7 +8,7 @@ use fnguard_attacks::sink::Tcp;
 
 fnguard_attacks::tests! { "arming":
     constructor_runs_after, interposed_calls_are_seen, helper_before_arming, handed_down_listener,
-    armed_twice, static_program, musl_program, bad_input,
+    armed_twice, static_program, musl_program, bad_input, threads_before_arming,
 }
 
 const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
@@ -196,4 +196,21 @@ fn bad_input() {
     let _ = missing;
     let outcome = Program::new(["/nonexistent/program"]).guard(NET).run();
     assert_eq!(outcome.status, Some(127), "{}", outcome.text());
+}
+
+/// A thread that is there before arming: it would live on beside the guard.
+fn threads_before_arming() {
+    let source = "#include <pthread.h>\n#include <unistd.h>\n\
+        static void *wait_on(void *unused) { for (;;) pause(); return unused; }\n\
+        __attribute__((constructor)) static void run(void) { pthread_t thread; pthread_create(&thread, 0, wait_on, 0); }\n";
+    let library = c_program(source, &["-shared", "-fPIC", "-pthread"]);
+    let file = fresh("trace");
+    let attack = victim(["write-create", text(&file)]).guard(NET);
+    let refused = attack.variable("LD_PRELOAD", text(&library)).run();
+    assert_eq!(refused.status, Some(125), "{}", refused.text());
+    assert!(!file.exists(), "nothing was started");
+    let refusal = refused.records("refusal").remove(0);
+    assert_eq!(refusal["code"], "threads", "{refusal}");
+    assert!(refusal["message"].to_string().contains("2 threads"), "{refusal}");
+    assert!(refusal["remedy"].to_string().contains("start no thread before main"), "{refusal}");
 }

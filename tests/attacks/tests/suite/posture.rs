@@ -1,13 +1,15 @@
 //! Each control broken in turn: the posture, or a refusal, says so. It never claims what is not.
 
-use crate::attack::{Guard, NET, fresh, is_root, text, victim};
+use crate::attack::{Guard, NET, VICTIM, fresh, is_root, text, victim};
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::Program;
+use fnguard_attacks::runner::Verdict;
 use serde_json::Value;
 
 fnguard_attacks::tests! { "posture":
     all_is_held, no_seccomp, seccomp_that_only_seems_to_work, no_landlock, privileges_refused,
-    killed_for_trying, calls_that_only_seem_to_work,
+    killed_for_trying, calls_that_only_seem_to_work, limit_that_only_seems_to_be_set,
+    seccomp_or_nothing,
 }
 
 const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
@@ -82,24 +84,15 @@ fn no_seccomp() {
     }
 }
 
-/// seccomp(2) answers 0 and does nothing: descriptor 0 is no listener.
+/// seccomp(2) answers 0 and does nothing: descriptor 0 is no listener, and the arbiter has no filter of
+/// its own either.
 fn seccomp_that_only_seems_to_work() {
     let answers = [format!("{SECCOMP}=0")];
-    let file = fresh("trace");
-    let attack = victim(["write-create", text(&file)]).guard(&policy("refuse"));
-    let outcome = below(attack, &answers);
-    assert_eq!(outcome.status, Some(125), "{}", outcome.text());
-    assert!(!file.exists());
-    assert_eq!(outcome.records("refusal").len(), 1, "{}", outcome.text());
-    let attack = victim(["write-create", text(&file)]).guard(&policy("degrade"));
-    let outcome = below(attack, &answers);
-    // Started or not: nothing may be called held that is not.
-    for posture in outcome.records("posture") {
-        for control in BY_FILTER {
-            assert_ne!(posture["controls"][control], "held", "{posture}");
-        }
-    }
-    assert!(outcome.status == Some(125) || !outcome.records("posture").is_empty(), "{}", outcome.text());
+    refused(&answers, "unsupported", "network");
+    let posture = degraded(&answers, &BY_FILTER);
+    assert_eq!(posture["mechanism"], "none", "{posture}");
+    assert_eq!(posture["controls"]["files"], "held", "{posture}");
+    assert!(posture["warnings"].to_string().contains("without a filter of its own"), "{posture}");
 }
 
 fn no_landlock() {
@@ -112,11 +105,23 @@ fn no_landlock() {
     let answers = [format!("446={}", libc::EPERM)];
     refused(&answers, "unsupported", "files");
     degraded(&answers, &["files"]);
-    // It only seems to work: the arbiter's entries in /proc are the witness.
+    // It only seems to work: what the domain must refuse goes on as before.
     let answers = ["446=0".to_owned()];
-    let outcome = below(victim(["parent-environment"]).guard(&policy("degrade")), &answers);
-    outcome.finished();
-    assert!(!outcome.shows(SECRET.as_bytes()));
+    refused(&answers, "not_held", "what the domain must refuse still works");
+    let posture = degraded(&answers, &["files"]);
+    assert!(posture["warnings"].to_string().contains("landlock_restrict_self"), "{posture}");
+    // With no file rule to try, other things are: signals, or a device.
+    let audited = format!("{}[files]\nmode = \"audit\"\n[exec]\nallow = [\"{VICTIM}\"]\n", policy("degrade"));
+    let outcome = below(victim(["nothing"]).guard(&audited), &answers);
+    assert_eq!(outcome.finished().posture()["controls"]["exec"], "not_held", "{}", outcome.text());
+    let outcome = below(victim(["nothing"]).guard(&audited), &[]);
+    assert_eq!(outcome.finished().posture()["controls"]["exec"], "held", "{}", outcome.text());
+    // The control of files is the domain's, whatever else is written to.
+    let everywhere = format!("{}[files]\nwrite = [\"/tmp\", \"/proc\", \"/dev\"]\n", policy("degrade"));
+    let outcome = below(victim(["nothing"]).guard(&everywhere), &answers);
+    assert_eq!(outcome.finished().posture()["controls"]["files"], "not_held", "{}", outcome.text());
+    let outcome = below(victim(["nothing"]).guard(&everywhere), &[]);
+    assert_eq!(outcome.finished().posture()["controls"]["files"], "held", "{}", outcome.text());
 }
 
 /// prctl(2) refused as a whole, as on Lambda, and one option at a time.
@@ -155,18 +160,81 @@ fn calls_that_only_seem_to_work() {
         // no_new_privs is not set although the call says so; with capabilities the filter could
         // be installed all the same.
         let answers = [format!("prctl:{}=0", libc::PR_SET_NO_NEW_PRIVS)];
-        let outcome = below(victim(["nothing"]).guard(&policy("degrade")), &answers);
-        for posture in outcome.records("posture") {
-            assert_ne!(posture["controls"]["syscalls"], "held", "{posture}");
-        }
+        refused(&answers, "unsupported", "syscalls");
+        degraded(&answers, &[&BY_FILTER[..], &["files"]].concat());
         let answers = [format!("{}=0", libc::SYS_capset)];
-        let outcome = below(victim(["nothing"]).guard(&policy("refuse")), &answers);
-        assert_eq!(outcome.status, Some(125), "{}", outcome.text());
-        assert!(outcome.records("refusal")[0].to_string().contains("capabilities"), "{}", outcome.text());
+        refused(&answers, "not_held", "capabilities");
+        degraded(&answers, &["capabilities"]);
     }
+    // The function does not end with the arbiter although the call says so.
+    let answers = [format!("prctl:{}=0", libc::PR_SET_PDEATHSIG)];
+    let outcome = below(victim(["nothing"]).guard(&policy("refuse")), &answers);
+    let warnings = outcome.finished().posture()["warnings"].to_string();
+    assert!(warnings.contains("does not end with the arbiter"), "{}", outcome.text());
+    // Its output goes on where it went before, past the pumps.
+    let answers = [format!("{}=0", libc::SYS_dup3)];
+    refused(&answers, "not_held", "descriptor 1 is not the arbiter's pipe");
+    let outcome = below(victim(["nothing"]).guard(&policy("degrade")), &answers);
+    assert_eq!(outcome.finished().posture()["controls"]["logs"], "not_held", "{}", outcome.text());
+    // What it wrote can be read back before it is redacted.
+    let answers = [format!("{}=0", libc::SYS_fchmod)];
+    refused(&answers, "not_held", "has mode 600");
+    degraded(&answers, &["logs"]);
+    // A copy of the platform's own log stays open.
+    let keeps = victim(["nothing"]).guard(&policy("degrade"));
+    let outcome =
+        below(keeps.under(["sh", "-c", "exec \"$@\" 9>&2", "sh"]), &[format!("{}=0", libc::SYS_close)]);
+    let posture = outcome.finished().posture();
+    assert_eq!(posture["controls"]["logs"], "not_held", "{posture}");
+    assert!(posture["not_held"].to_string().contains("descriptor 9 leads"), "{posture}");
     // The arbiter stays open to its user although the call says that it is not.
     let answers = [format!("prctl:{}=0", libc::PR_SET_DUMPABLE)];
     let outcome = below(victim(["nothing"]).guard(&policy("degrade")), &answers);
     let posture = outcome.posture();
     assert!(posture["warnings"].to_string().contains("open to processes of the same user"), "{posture}");
+}
+
+/// RLIMIT_CORE is not what it was set to.
+fn limit_that_only_seems_to_be_set() -> Verdict {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("the limits");
+    let hard = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    if hard.split_whitespace().nth(5) == Some("0") {
+        return Verdict::NotPossible("the hard limit of core dumps is 0 already".to_owned());
+    }
+    let raised = ["sh", "-c", "ulimit -S -c \"$(ulimit -H -c)\" && exec \"$@\"", "sh"];
+    let answers = [format!("{}=0", libc::SYS_prlimit64)];
+    let attack = |on_unsupported| victim(["nothing"]).guard(&policy(on_unsupported)).under(raised);
+    let outcome = below(attack("refuse"), &answers);
+    assert_eq!(outcome.status, Some(125), "{}", outcome.text());
+    assert!(
+        outcome.records("refusal")[0]["message"].to_string().contains("core_dumps"),
+        "{}",
+        outcome.text()
+    );
+    let outcome = below(attack("degrade"), &answers);
+    assert_eq!(outcome.finished().posture()["controls"]["core_dumps"], "not_held", "{}", outcome.text());
+    let outcome = below(attack("refuse"), &[]);
+    assert_eq!(outcome.finished().posture()["controls"]["core_dumps"], "held", "{}", outcome.text());
+    Verdict::Holds
+}
+
+/// `mechanism = "seccomp"` is seccomp or nothing, whatever else may be missing.
+fn seccomp_or_nothing() {
+    let policy = format!("{}mechanism = \"seccomp\"\n", policy("degrade"));
+    let file = fresh("trace");
+    let attack = victim(["write-create", text(&file)]).guard(&policy);
+    for (answer, code) in [("1", "unsupported"), ("0", "unsupported"), ("kill", "child_ended")] {
+        let outcome = below(attack.clone(), &[format!("{SECCOMP}={answer}")]);
+        assert_eq!(outcome.status, Some(125), "{}", outcome.text());
+        assert_eq!(outcome.records("refusal")[0]["code"], code, "{}", outcome.text());
+        assert!(!file.exists(), "nothing was started");
+    }
+    // What else is missing may be, and with seccomp it starts.
+    let without_landlock: Vec<String> = [444, 445, 446].iter().map(|number| format!("{number}=95")).collect();
+    let attack = victim(["nothing"]).guard(&policy);
+    let posture = below(attack, &without_landlock).finished().posture();
+    assert_eq!(
+        (&posture["mechanism"], &posture["controls"]["files"]),
+        (&"seccomp".into(), &"not_held".into())
+    );
 }

@@ -1,0 +1,370 @@
+//! Judges what was found when arming ended: each control, and whether it is held. From what was seen
+//! and what was tried, not from what the calls that installed it said.
+
+use super::Arbiter;
+use super::output::Outlet;
+use crate::confine::DomainState;
+use crate::error::ArmError;
+use crate::posture::{self, Seen};
+use crate::report::{Held, Mechanism, Options, Posture, Reporter};
+use crate::sys::descriptor::Identity;
+use crate::sys::{Errno, process};
+use crate::trial::{Outcome, Outcomes};
+use fnguard_policy::model::{
+    Compiled, Executable, Mechanism as WantedMechanism, Mode, OnUnsupported, OwnCode, Policy,
+};
+use std::time::SystemTime;
+
+/// What the arbiter found out by itself.
+pub(super) struct Found {
+    pub(super) seen: Seen,
+    /// Whether a call of the function's process was answered through the listener.
+    pub(super) trapped: bool,
+    pub(super) listener_error: Option<Errno>,
+    pub(super) domain: DomainFound,
+    /// Whether the arbiter is under a filter of its own.
+    pub(super) confined_alone: bool,
+    /// The arbiter's ends of the pipes that are to be the function's 1 and 2.
+    pub(super) pipes: [Identity; 2],
+    /// What the platform's 1 and 2 refer to.
+    pub(super) originals: Vec<Vec<u8>>,
+}
+
+/// What the function's process said of itself, where there is nobody else to ask.
+pub(super) struct Told {
+    pub(super) no_new_privileges: Result<(), i32>,
+    pub(super) dies_with_parent: bool,
+    /// Entries of the arbiter's in /proc that it could open.
+    pub(super) arbiter_entries_open: Vec<String>,
+}
+
+/// Why a Landlock domain holds less than was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DomainFound {
+    /// It is as the kernel said.
+    InForce,
+    /// The kernel has none.
+    Absent,
+    /// The kernel or the platform refused it.
+    Refused(Errno),
+    /// The call went well, and what the domain must refuse works as before.
+    Untrue,
+    /// Nothing that it must refuse could be tried, so that nothing shows it.
+    NotShown,
+}
+
+/// What a domain holds, by what was tried in it: whatever went on as before is not held, and where
+/// nothing shows a domain there is none.
+pub(super) fn judge_domain(
+    claimed: Result<DomainState, Errno>,
+    outcomes: Outcomes,
+) -> (DomainState, DomainFound) {
+    let claimed = match claimed {
+        Ok(claimed) => claimed,
+        Err(error) => return (DomainState::default(), DomainFound::Refused(error)),
+    };
+    if claimed.abi == 0 {
+        return (claimed, DomainFound::Absent);
+    }
+    let worked = |outcome| outcome == Outcome::Worked;
+    let shown = outcomes.shows_domain();
+    let untrue = (claimed.write && worked(outcomes.write))
+        || (claimed.read && worked(outcomes.read))
+        || (claimed.own_code && worked(outcomes.own_code))
+        || (claimed.signals && worked(outcomes.signal));
+    let domain = DomainState {
+        abi: claimed.abi,
+        write: claimed.write && shown && !worked(outcomes.write),
+        read: claimed.read && shown && !worked(outcomes.read),
+        own_code: claimed.own_code && shown && !worked(outcomes.own_code),
+        execute: claimed.execute && shown,
+        signals: claimed.signals && shown && !worked(outcomes.signal),
+        missing: claimed.missing,
+    };
+    let found = match (untrue, shown) {
+        (true, _) => DomainFound::Untrue,
+        (false, true) => DomainFound::InForce,
+        (false, false) => DomainFound::NotShown,
+    };
+    (domain, found)
+}
+
+/// Whether both streams of the function end in the arbiter's pipes, whose reading ends it can't open,
+/// and nothing else leads to the platform's.
+fn judge_logs(found: &Found) -> Held {
+    let not_held = |reason: String| Held::NotHeld { reason };
+    for (number, pipe) in [(1, found.pipes[0]), (2, found.pipes[1])] {
+        if found.seen.target(number) != Some(format!("pipe:[{}]", pipe.inode).as_bytes()) {
+            return not_held(format!("descriptor {number} is not the arbiter's pipe"));
+        }
+        if pipe.mode & 0o777 != 0o200 {
+            return not_held(format!(
+                "the pipe of descriptor {number} has mode {:03o}, so that what is written there can be \
+                 read back: expected 200",
+                pipe.mode & 0o777
+            ));
+        }
+    }
+    let past = |fd: &&posture::Descriptor| fd.writable && found.originals.contains(&fd.target);
+    match found.seen.descriptors.iter().find(past) {
+        Some(fd) => not_held(format!("descriptor {} leads to the platform's own log", fd.number)),
+        None => Held::Held,
+    }
+}
+
+/// The posture: every control, and whether it is held, from what was seen and not from what was
+/// said, wherever the kernel shows it.
+pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Found, told: &Told) -> Posture {
+    let policy = &compiled.policy;
+    let seen = &found.seen;
+    let filtered = seen.filtered && seen.no_new_privileges && found.trapped && arbiter.listener.is_some();
+    let not_filtered = || -> String {
+        match found.listener_error {
+            Some(Errno(libc::EBUSY)) => "another seccomp listener is in the chain".to_owned(),
+            Some(error) => format!("the platform refuses seccomp: {error}"),
+            None if !seen.filtered => "no filter is in force on every thread".to_owned(),
+            None if !seen.no_new_privileges => "no_new_privs is not set".to_owned(),
+            None => "a trapped call did not reach the arbiter".to_owned(),
+        }
+    };
+    let by_filter = |mode: Option<Mode>| -> Held {
+        if !filtered {
+            return Held::NotHeld { reason: not_filtered() };
+        }
+        match mode {
+            Some(Mode::Audit) => Held::Audit,
+            _ => Held::Held,
+        }
+    };
+    let no_landlock = || match found.domain {
+        DomainFound::Refused(error) => format!("the platform refuses Landlock: {error}"),
+        DomainFound::Untrue => {
+            "landlock_restrict_self(2) went well, and what the domain must refuse still works".to_owned()
+        }
+        DomainFound::NotShown => {
+            "nothing that the Landlock domain must refuse could be tried here".to_owned()
+        }
+        DomainFound::InForce | DomainFound::Absent => {
+            "the kernel has no Landlock (5.13), or one below ABI 3 (6.2)".to_owned()
+        }
+    };
+    let network = if policy.network.allow.iter().any(|rule| rule.is_unlimited()) {
+        Held::Open
+    } else {
+        by_filter(Some(policy.network.mode))
+    };
+    let exec = if policy.exec.any {
+        Held::Open
+    } else if filtered
+        && policy.exec.mode == Mode::Enforce
+        && !policy.exec.allow.is_empty()
+        && !arbiter.domain.execute
+    {
+        Held::NotHeld { reason: format!("allowed programs need Landlock: {}", no_landlock()) }
+    } else {
+        by_filter(Some(policy.exec.mode))
+    };
+    let files = if policy.files.mode == Mode::Audit {
+        by_filter(Some(Mode::Audit))
+    } else if policy.files.write.iter().any(|path| path == "/") {
+        Held::Open
+    } else if arbiter.domain.write {
+        Held::Held
+    } else {
+        Held::NotHeld { reason: no_landlock() }
+    };
+    let memory = match policy.memory.executable {
+        // Which file is mapped is decided by a number that another thread may exchange: so a policy
+        // that lets files be mapped later stops accidents, and holds nothing.
+        Executable::Any | Executable::Files => Held::Open,
+        Executable::LoadPhase => by_filter(None),
+    };
+    let other_processes = if told.arbiter_entries_open.is_empty() {
+        Held::Held
+    } else {
+        Held::NotHeld {
+            reason: format!("the arbiter's /proc entries open: {}", told.arbiter_entries_open.join(", ")),
+        }
+    };
+    let environment = match arbiter.secrets.found_in(&seen.environment) {
+        None => Held::Held,
+        Some(name) => Held::NotHeld { reason: format!("the bytes of {name} are still there") },
+    };
+    let capabilities = if seen.capabilities == 0 {
+        Held::Held
+    } else {
+        Held::NotHeld { reason: format!("effective capabilities {:#x}", seen.capabilities) }
+    };
+    let core_dumps = if seen.dumps_core() {
+        let (soft, hard) = seen.core_limit;
+        Held::NotHeld { reason: format!("RLIMIT_CORE is {soft} of {hard}: expected 1") }
+    } else {
+        Held::Held
+    };
+    let mut controls = vec![
+        ("environment".to_owned(), environment),
+        ("network".to_owned(), network),
+        ("exec".to_owned(), exec),
+        ("files".to_owned(), files),
+        ("exec_memory".to_owned(), memory),
+        ("syscalls".to_owned(), by_filter(None)),
+        ("processes".to_owned(), other_processes),
+        ("capabilities".to_owned(), capabilities),
+        ("logs".to_owned(), judge_logs(found)),
+        ("core_dumps".to_owned(), core_dumps),
+    ];
+    if policy.files.read.is_some() {
+        let read = match (policy.files.mode, arbiter.domain.read) {
+            (Mode::Audit, _) => by_filter(Some(Mode::Audit)),
+            (Mode::Enforce, true) => Held::Held,
+            (Mode::Enforce, false) => Held::NotHeld { reason: no_landlock() },
+        };
+        controls.push(("files_read".to_owned(), read));
+    }
+    if policy.files.own_code == OwnCode::Deny {
+        let held = match (policy.files.mode, arbiter.domain.own_code) {
+            (Mode::Audit, _) => by_filter(Some(Mode::Audit)),
+            (Mode::Enforce, true) => Held::Held,
+            (Mode::Enforce, false) if arbiter.launched => Held::NotHeld {
+                reason: "a launched program reads itself to load; arm it by the attribute".to_owned(),
+            },
+            (Mode::Enforce, false) if arbiter.domain.abi == 0 => Held::NotHeld { reason: no_landlock() },
+            (Mode::Enforce, false) => Held::NotHeld {
+                reason: "the program lies below a path in [files] write, or is readable by [files] read"
+                    .to_owned(),
+            },
+        };
+        controls.push(("own_code".to_owned(), held));
+    }
+    let mut warnings = Vec::new();
+    if found.domain == DomainFound::Untrue {
+        warnings.push(no_landlock());
+    }
+    if let Err(error) = told.no_new_privileges {
+        warnings.push(format!("no_new_privs is refused: {}", Errno(error)));
+    }
+    if !told.dies_with_parent {
+        warnings.push("the function does not end with the arbiter by itself".to_owned());
+    }
+    if !found.confined_alone {
+        warnings.push("the arbiter runs without a filter of its own".to_owned());
+    }
+    if process::is_dumpable().unwrap_or(true) {
+        warnings.push("the arbiter's memory is open to processes of the same user".to_owned());
+    }
+    if seen.listeners() != 0 {
+        warnings.push(format!("{} seccomp listeners are open in the function", seen.listeners()));
+    }
+    if policy.arm.mechanism == WantedMechanism::Sealed {
+        warnings.push("[arm] mechanism = \"sealed\" is not enforced by this version".to_owned());
+    }
+    warnings
+        .extend(arbiter.domain.missing.iter().map(|path| format!("{path} does not exist: no rule for it")));
+    warnings.extend(policy.unlimited());
+    Posture {
+        mechanism: if filtered { Mechanism::Seccomp } else { Mechanism::None },
+        armed_by: Some(if arbiter.launched { "launcher" } else { "attribute" }.to_owned()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policy_hash: compiled.hash_hex(),
+        policy_origin: compiled.origin.clone(),
+        mode: match policy.mode {
+            Mode::Enforce => "enforce",
+            Mode::Audit => "audit",
+        }
+        .to_owned(),
+        controls,
+        secrets: arbiter.secrets.names(),
+        warnings,
+        landlock_abi: (arbiter.domain.abi > 0).then_some(arbiter.domain.abi),
+        kernel: posture::kernel_release(),
+        pid: u32::try_from(arbiter.function).ok(),
+        arbiter_pid: u32::try_from(process::own_pid()).ok(),
+        ..Posture::default()
+    }
+}
+
+/// Refuses to start with less than the policy asks, where it says so.
+pub(super) fn refuse_what_is_not_held(
+    arbiter: &Arbiter,
+    policy: &Policy,
+    record: &Posture,
+    found: &Found,
+    outlet: &Outlet,
+) -> Result<(), ArmError> {
+    let missing: Vec<String> = record
+        .controls
+        .iter()
+        .filter_map(|(name, held)| match held {
+            Held::NotHeld { reason } => Some(format!("{name} ({reason})")),
+            _ => None,
+        })
+        .collect();
+    // `mechanism = "seccomp"` is seccomp or nothing, whatever else may be missing.
+    let without_seccomp =
+        policy.arm.mechanism == WantedMechanism::Seccomp && record.mechanism != Mechanism::Seccomp;
+    if missing.is_empty() || (policy.arm.on_unsupported == OnUnsupported::Degrade && !without_seccomp) {
+        return Ok(());
+    }
+    arbiter.witness.write_waiting(outlet);
+    if found.listener_error == Some(Errno(libc::EBUSY)) {
+        return Err(ArmError::OtherListener);
+    }
+    let domain_error = match found.domain {
+        DomainFound::Refused(error) => Some(error),
+        _ => None,
+    };
+    match found.listener_error.or(domain_error) {
+        Some(source) => Err(ArmError::Unsupported { what: missing.join("; "), source }),
+        None => Err(ArmError::NotHeld { what: missing.join("; ") }),
+    }
+}
+
+/// The posture as its line in the log, for the function's own use.
+pub(super) fn describe(record: &Posture) -> String {
+    let record = record.clone().into();
+    Reporter::new(Options::default()).record(&record, SystemTime::now(), &|text| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed() -> DomainState {
+        DomainState {
+            abi: 7,
+            write: true,
+            read: true,
+            own_code: true,
+            execute: true,
+            signals: true,
+            missing: vec!["/srv".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_domain_is_what_was_seen_to_refuse() {
+        let refused = Outcome::Refused;
+        let all =
+            Outcomes { write: refused, read: refused, own_code: refused, signal: refused, device: refused };
+        assert_eq!(judge_domain(Ok(claimed()), all), (claimed(), DomainFound::InForce));
+        // One thing that is refused shows the whole; what could not be tried came with it.
+        let only_signal = Outcomes { signal: refused, ..Outcomes::default() };
+        assert_eq!(judge_domain(Ok(claimed()), only_signal), (claimed(), DomainFound::InForce));
+        // What went on as before is not held.
+        let (domain, found) = judge_domain(Ok(claimed()), Outcomes { write: Outcome::Worked, ..all });
+        assert_eq!((domain, found), (DomainState { write: false, ..claimed() }, DomainFound::Untrue));
+    }
+
+    #[test]
+    fn a_domain_that_nothing_shows_is_none() {
+        let nothing = DomainState { abi: 7, missing: claimed().missing, ..DomainState::default() };
+        let worked = Outcome::Worked;
+        let all = Outcomes { write: worked, read: worked, own_code: worked, signal: worked, device: worked };
+        assert_eq!(judge_domain(Ok(claimed()), all), (nothing.clone(), DomainFound::Untrue));
+        assert_eq!(judge_domain(Ok(claimed()), Outcomes::default()), (nothing, DomainFound::NotShown));
+        let error = Errno(libc::EPERM);
+        assert_eq!(judge_domain(Err(error), all), (DomainState::default(), DomainFound::Refused(error)));
+        let absent = judge_domain(Ok(DomainState::default()), Outcomes::default());
+        assert_eq!(absent, (DomainState::default(), DomainFound::Absent));
+    }
+}
