@@ -298,7 +298,7 @@ fn bind_programs(from: &Path, to: &Path) -> Result<(), IsolateError> {
 /// What the C library wants to read.
 fn write_etc(etc: &Path, place: Place) -> Result<(), IsolateError> {
     let Place { uid, gid, .. } = place;
-    let resolver = crate::resolver::ADDRESS.ip();
+    let resolver = ambush_platform::resolver::ADDRESS.ip();
     for (name, text) in [
         ("hosts", "127.0.0.1 localhost\n".to_owned()),
         ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),

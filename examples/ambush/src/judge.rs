@@ -3,9 +3,9 @@
 //! it did try, so that an attempt that never ran is not taken for one that was stopped.
 
 use crate::attempts::{Attempt, Descriptor, Proof, Record};
-use crate::runtime_api::Answer;
 use crate::session::{Captured, Look};
 use crate::world::Secrets;
+use ambush_platform::runtime_api::Answer;
 use serde_json::Value;
 
 /// What was collected of one attempt.
@@ -350,9 +350,9 @@ fn base64(text: &str) -> String {
 mod tests {
     use super::{Evidence, Trial, base64, judge};
     use crate::attempts::ALL;
-    use crate::runtime_api::Answer;
     use crate::session::{Captured, Look};
     use crate::world::Secrets;
+    use ambush_platform::runtime_api::Answer;
 
     const NONCE: &str = "8476a536e9f44d4f9db0a5ab67aea4bf";
     const REQUEST: &str = "8476a536-e9f4-4d4f-9db0-a5ab67aea4bf";

@@ -4,23 +4,19 @@
 //!
 //! - [`binaries`] builds the function both ways; [`isolate`] leaves the machine.
 //! - [`attempts`] is the table of what is tried; [`sinks`] are where stolen bytes would arrive.
-//! - [`session`] is one cold start of the function under a local Lambda platform: [`runtime_api`],
-//!   [`supervise`] (the process above it), [`charges`] (the payment host), [`resolver`].
+//! - [`session`] is one cold start of the function under a local Lambda platform: [`supervise`] is the
+//!   process above it; the runtime API, the payment host and the resolver are [`ambush_platform`].
 //! - [`judge`] says what the outside shows and which record stands for it; [`excused`] what a
 //!   machine may be unable to show; [`report`] prints it.
 
 mod attempts;
 mod binaries;
-mod charges;
 mod excused;
-mod http;
 mod isolate;
 mod judge;
 mod kernel;
 mod processes;
 mod report;
-mod resolver;
-mod runtime_api;
 mod session;
 mod sinks;
 mod supervise;

@@ -5,9 +5,9 @@
 use crate::isolate::{HOME, OWN_IMAGE, Place, TASK};
 use crate::kernel;
 use crate::processes;
-use crate::runtime_api::{Answer, RuntimeApi};
 use crate::sinks::Sink;
 use crate::world::World;
+use ambush_platform::runtime_api::{Answer, RuntimeApi};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};

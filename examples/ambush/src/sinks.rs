@@ -3,10 +3,10 @@
 //! what comes. Two services (`WebSink`) answer and so have threads of their own.
 
 use crate::attempts::Aim;
-use crate::http::{self, Response};
 use crate::isolate::{HOME, Place, TASK};
 use crate::kernel;
-use crate::resolver::{self, Asked};
+use ambush_platform::http::{self, Response};
+use ambush_platform::resolver::{self, Asked};
 use std::fs;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -33,9 +33,9 @@ pub fn addresses() -> Vec<IpAddr> {
         ATTACKER_V6.into(),
         METADATA.into(),
         NAMES_OVER_HTTP.into(),
-        crate::charges::ADDRESS.into(),
+        ambush_platform::charges::ADDRESS.into(),
         (*resolver::ADDRESS.ip()).into(),
-        crate::runtime_api::HOST.into(),
+        ambush_platform::runtime_api::HOST.into(),
     ]
 }
 
@@ -86,7 +86,7 @@ impl Standing {
                 r#"{"AccessKeyId":"ASIAAMBUSH","SecretAccessKey":"role-secret","Token":"role-token"}"#,
             )?,
             names_over_http: WebSink::start((NAMES_OVER_HTTP, 443).into(), "")?,
-            asked: Asked::start()?,
+            asked: Asked::start(Some(ATTACKER_V4))?,
         })
     }
 }

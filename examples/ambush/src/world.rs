@@ -3,13 +3,13 @@
 //! honest work, and a trial of one attempt.
 
 use crate::attempts::{Attempt, Ends};
-use crate::charges::Charges;
 use crate::isolate::{HOME, OWN_IMAGE, Place, TASK};
 use crate::judge::{self, Evidence, Trial};
 use crate::kernel;
-use crate::runtime_api::Answer;
 use crate::session::{Look, Session, nonce};
 use crate::sinks::{self, Sink, Standing, addresses};
+use ambush_platform::charges::Charges;
+use ambush_platform::runtime_api::Answer;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::fs;

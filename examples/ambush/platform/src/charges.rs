@@ -25,6 +25,7 @@ pub struct Charge {
 }
 
 /// The host.
+#[derive(Debug)]
 pub struct Charges {
     books: Arc<Mutex<Vec<Charge>>>,
     /// The certificate of the authority that vouches for it, in PEM.
@@ -33,6 +34,10 @@ pub struct Charges {
 
 impl Charges {
     /// Starts it. `key` is what a caller has to show.
+    ///
+    /// # Errors
+    ///
+    /// Where its address can't be listened on, or no certificate can be made.
     pub fn start(key: &str) -> io::Result<Self> {
         let (config, authority) = tls()?;
         let listener = TcpListener::bind(SocketAddr::from((ADDRESS, 443)))?;

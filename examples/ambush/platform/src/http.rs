@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 
 /// A request.
+#[derive(Debug)]
 pub struct Request {
     /// `GET`, `POST`.
     pub method: String,
@@ -22,6 +23,7 @@ impl Request {
 }
 
 /// An answer.
+#[derive(Debug)]
 pub struct Response {
     /// `200`.
     pub status: u16,
@@ -52,6 +54,10 @@ const HEAD_MAX: usize = 64 << 10;
 const BODY_MAX: usize = 8 << 20;
 
 /// Serves one connection until the peer ends it or `answer` has no answer.
+///
+/// # Errors
+///
+/// A request that can't be read, and what the stream says.
 pub fn serve(
     mut stream: impl Read + Write,
     mut answer: impl FnMut(Request) -> Option<Response>,

@@ -1,5 +1,6 @@
 //! A local Lambda runtime API for one cold start: events out, answers in ("Using the Lambda runtime
-//! API" in the Lambda developer guide). One event at a time, as the platform does it.
+//! API" in the Lambda developer guide). An event goes to whoever asks first: as many are out at once
+//! as the function asks for.
 
 use crate::http::{self, Request, Response};
 use std::collections::VecDeque;
@@ -20,17 +21,31 @@ pub enum Answer {
     Error(Vec<u8>),
 }
 
-#[derive(Default)]
+/// The trace of an event that has none of its own.
+const TRACE: &str = "Root=1-65500000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0";
+
+#[derive(Debug)]
+struct Event {
+    request_id: String,
+    trace_id: String,
+    body: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
 struct State {
     closed: bool,
-    /// Whether the function has asked for an event, and when it is given none, waits.
-    waiting: bool,
-    events: VecDeque<(String, Vec<u8>)>,
+    /// How many have asked for an event and wait.
+    waiting: usize,
+    events: VecDeque<Event>,
     answers: Vec<(String, Answer)>,
     init_error: Option<Vec<u8>>,
 }
 
+/// What is done when an answer has arrived, before the function is told that it has.
+pub type OnAnswer = Arc<dyn Fn(&str, &Answer) + Send + Sync>;
+
 /// The API. It ends when it is dropped.
+#[derive(Debug)]
 pub struct RuntimeApi {
     /// Where it listens.
     pub address: SocketAddr,
@@ -42,9 +57,24 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl RuntimeApi {
-    /// Starts it on a port of its own.
+    /// Starts it at the platform's address, on a port of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where that address can't be listened on.
     pub fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((HOST, 0))?;
+        Self::start_at((HOST, 0).into(), Arc::new(|_, _| ()))
+    }
+
+    /// Starts it at an address. `on_answer` is called with each answer and its request's id before the
+    /// function hears that it has arrived: what it sees is what is there when the platform freezes
+    /// the function.
+    ///
+    /// # Errors
+    ///
+    /// Where that address can't be listened on.
+    pub fn start_at(address: SocketAddr, on_answer: OnAnswer) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let shared = Arc::<(Mutex<State>, Condvar)>::default();
         let served = Arc::clone(&shared);
@@ -53,8 +83,10 @@ impl RuntimeApi {
                 if lock(&served.0).closed {
                     return;
                 }
-                let shared = Arc::clone(&served);
-                std::thread::spawn(move || http::serve(stream, |request| answer(&shared, request)));
+                let (shared, on_answer) = (Arc::clone(&served), Arc::clone(&on_answer));
+                std::thread::spawn(move || {
+                    http::serve(stream, |request| answer(&shared, &*on_answer, request))
+                });
             }
         });
         Ok(RuntimeApi { address, shared })
@@ -62,15 +94,22 @@ impl RuntimeApi {
 
     /// Gives the function an event.
     pub fn send(&self, request_id: &str, event: &serde_json::Value) {
-        let mut state = lock(&self.shared.0);
-        state.waiting = false;
-        state.events.push_back((request_id.to_owned(), event.to_string().into_bytes()));
+        self.send_traced(request_id, TRACE, event);
+    }
+
+    /// Gives the function an event that belongs to a trace.
+    pub fn send_traced(&self, request_id: &str, trace_id: &str, event: &serde_json::Value) {
+        lock(&self.shared.0).events.push_back(Event {
+            request_id: request_id.to_owned(),
+            trace_id: trace_id.to_owned(),
+            body: event.to_string().into_bytes(),
+        });
         self.shared.1.notify_all();
     }
 
     /// Waits until the function asks for its first event.
     pub fn await_ready(&self, patience: Duration, given_up: &dyn Fn() -> bool) -> bool {
-        self.wait(patience, given_up, |state| state.waiting.then_some(())).is_some()
+        self.wait(patience, given_up, |state| (state.waiting > 0).then_some(())).is_some()
     }
 
     /// Waits for the answer to an event and for the function to ask for the next one.
@@ -82,7 +121,7 @@ impl RuntimeApi {
     ) -> Option<Answer> {
         self.wait(patience, given_up, |state| {
             let (_, answer) = state.answers.iter().find(|(id, _)| id == request_id)?;
-            state.waiting.then(|| answer.clone())
+            (state.waiting > 0).then(|| answer.clone())
         })
     }
 
@@ -127,7 +166,11 @@ impl Drop for RuntimeApi {
     }
 }
 
-fn answer(shared: &(Mutex<State>, Condvar), request: Request) -> Option<Response> {
+fn answer(
+    shared: &(Mutex<State>, Condvar),
+    on_answer: &dyn Fn(&str, &Answer),
+    request: Request,
+) -> Option<Response> {
     let path = request.target.strip_prefix("/2018-06-01/runtime/").unwrap_or_default();
     let accepted = || Some(Response::json(202, &serde_json::json!({ "status": "OK" })));
     match (request.method.as_str(), path.split('/').collect::<Vec<_>>().as_slice()) {
@@ -137,6 +180,7 @@ fn answer(shared: &(Mutex<State>, Condvar), request: Request) -> Option<Response
                 "response" => Answer::Response(request.body),
                 _ => Answer::Error(request.body),
             };
+            on_answer(id, &answer);
             lock(&shared.0).answers.push(((*id).to_owned(), answer));
             shared.1.notify_all();
             accepted()
@@ -153,9 +197,9 @@ fn answer(shared: &(Mutex<State>, Condvar), request: Request) -> Option<Response
 /// Waits for an event, as the platform freezes a function until it has one.
 fn next(shared: &(Mutex<State>, Condvar)) -> Option<Response> {
     let mut state = lock(&shared.0);
-    state.waiting = state.events.is_empty();
+    state.waiting += 1;
     shared.1.notify_all();
-    let (id, event) = loop {
+    let event = loop {
         if state.closed {
             return None;
         }
@@ -164,23 +208,22 @@ fn next(shared: &(Mutex<State>, Condvar)) -> Option<Response> {
             None => state = shared.1.wait(state).unwrap_or_else(PoisonError::into_inner),
         }
     };
+    state.waiting -= 1;
+    drop(state);
     let in_a_minute = SystemTime::now() + Duration::from_secs(60);
     let deadline = in_a_minute.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     Some(Response {
         status: 200,
         headers: vec![
             ("content-type".into(), "application/json".into()),
-            ("lambda-runtime-aws-request-id".into(), id),
+            ("lambda-runtime-aws-request-id".into(), event.request_id),
             ("lambda-runtime-deadline-ms".into(), deadline.to_string()),
             (
                 "lambda-runtime-invoked-function-arn".into(),
                 "arn:aws:lambda:eu-west-1:123456789012:function:orders".into(),
             ),
-            (
-                "lambda-runtime-trace-id".into(),
-                "Root=1-65500000-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0".into(),
-            ),
+            ("lambda-runtime-trace-id".into(), event.trace_id),
         ],
-        body: event,
+        body: event.body,
     })
 }

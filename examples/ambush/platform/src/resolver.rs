@@ -1,6 +1,6 @@
-//! The resolver that /etc/resolv.conf names: it knows the payment host and the attacker's zone, and
-//! remembers every name it was asked (RFC 1035 section 4). Over UDP and TCP. Written by hand: what
-//! judges the guard's DNS code must not be that code.
+//! The resolver that /etc/resolv.conf names: it knows the payment host and, if there is one, an
+//! attacker's zone, and remembers every name it was asked (RFC 1035 section 4). Over UDP and TCP.
+//! Written by hand: what judges the guard's DNS code must not be that code.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -12,13 +12,21 @@ pub const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 
 const HOSTILE_ZONE: &str = ".c2.test";
 
 /// The names that were asked, in order.
-#[derive(Clone, Default)]
-pub struct Asked(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    names: Arc<Mutex<Vec<String>>>,
+    /// Where the names of the attacker's zone lead.
+    hostile: Option<Ipv4Addr>,
+}
 
 impl Asked {
-    /// Starts the resolver.
-    pub fn start() -> io::Result<Self> {
-        let asked = Asked::default();
+    /// Starts the resolver. `hostile` is where names of the attacker's zone lead.
+    ///
+    /// # Errors
+    ///
+    /// Where its address can't be listened on.
+    pub fn start(hostile: Option<Ipv4Addr>) -> io::Result<Self> {
+        let asked = Asked { hostile, ..Asked::default() };
         let (datagrams, streams) = (UdpSocket::bind(ADDRESS)?, TcpListener::bind(ADDRESS)?);
         let log = asked.clone();
         std::thread::spawn(move || {
@@ -41,7 +49,7 @@ impl Asked {
 
     /// The names that were asked and hold `mark`.
     pub fn with(&self, mark: &str) -> Vec<String> {
-        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.iter().filter(|name| name.contains(mark)).cloned().collect()
     }
 
@@ -60,10 +68,10 @@ impl Asked {
     /// The answer to a question; `None` where there is none in the message.
     fn answer(&self, message: &[u8]) -> Option<Vec<u8>> {
         let (name, kind, end) = question(message)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         let address = match name.as_str() {
             crate::charges::NAME => Some(crate::charges::ADDRESS),
-            other if other.ends_with(HOSTILE_ZONE) => Some(crate::sinks::ATTACKER_V4),
+            other if other.ends_with(HOSTILE_ZONE) => self.hostile,
             _ => None,
         };
         const A: u16 = 1;
