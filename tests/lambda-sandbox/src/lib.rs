@@ -42,7 +42,8 @@ const ENVIRONMENT: [(&str, &str); 16] = [
     ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"),
 ];
 
-fn main() {
+/// Becomes the program that the command line names, in the sandbox. Ends the process where that fails.
+pub fn main() -> ! {
     let words: Vec<CString> =
         std::env::args_os().skip(1).filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     let Some(program) = words.first() else {

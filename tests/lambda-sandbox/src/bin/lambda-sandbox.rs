@@ -1,0 +1,5 @@
+//! The sandbox as a command.
+
+fn main() {
+    fnguard_lambda_sandbox::main()
+}
