@@ -31,6 +31,12 @@ pub enum Error {
         "the arbiter's answer makes no sense: {0}; function and launcher must be of one version of fnguard"
     )]
     Protocol(&'static str),
+    /// The arbiter understood, and did not do it.
+    #[error("the arbiter refused: {reason}")]
+    Refused {
+        /// Why not.
+        reason: String,
+    },
     /// The process is not armed, and must be for this call.
     #[error(
         "this process is not armed; build in release, set [arm] debug in guard.toml, or start it by `fnguard run`"

@@ -180,7 +180,9 @@ impl Arbiter {
             detail: None,
             request_ids: ids,
         });
-        Err("the function's output could not be written in time")
+        Err(
+            "the log took longer than half a second; whatever reads the function's stdout and stderr must keep up",
+        )
     }
 
     /// Registers a late secret.

@@ -63,7 +63,7 @@ pub(crate) fn finish_soon(id: &str) -> Option<Result<(), Error>> {
     let answer = exchange_by(&mut link, &Request::Finish { id, soon: true }, |answer| match answer {
         Answer::Done => Some(Ok(())),
         Answer::NotYet => None,
-        Answer::Refused(_) => Some(Err(Error::Protocol("the arbiter refused the message"))),
+        Answer::Refused(reason) => Some(Err(Error::Refused { reason: reason.to_owned() })),
         _ => Some(Err(Error::Protocol("another answer was expected"))),
     });
     answer.unwrap_or_else(|error| Some(Err(error)))
@@ -112,7 +112,7 @@ pub(crate) fn violations(after: u64) -> Result<(u64, Vec<Told>, u64), Error> {
 fn done(request: &Request<'_>) -> Result<(), Error> {
     exchange(request, |answer| match answer {
         Answer::Done => Ok(()),
-        Answer::Refused(_) => Err(Error::Protocol("the arbiter refused the message")),
+        Answer::Refused(reason) => Err(Error::Refused { reason: reason.to_owned() }),
         _ => Err(Error::Protocol("another answer was expected")),
     })?
 }
