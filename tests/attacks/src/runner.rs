@@ -64,8 +64,12 @@ const NOBODY: &str = "65534";
 
 /// Addresses that the suite's network namespace has, on its loopback interface: those that
 /// policies name, those that they don't, and translated and private forms of the latter.
-pub const ADDRESSES: [&str; 8] = [
+pub const ADDRESSES: [&str; 11] = [
     "198.51.100.7/32",
+    // The payment host, the resolver and the runtime API of `ambush_platform`.
+    "198.51.100.10/32",
+    "198.51.100.53/32",
+    "169.254.100.1/32",
     "203.0.113.9/32",
     "169.254.169.254/32",
     "10.11.12.13/32",
@@ -75,10 +79,23 @@ pub const ADDRESSES: [&str; 8] = [
     "2002:cb00:7109::1/128",
 ];
 
+/// Whether this process is in the suite's namespaces already. Before, it has the machine's network.
+pub fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Whether the command line chooses a test of this room.
+pub fn wants(room: &str) -> bool {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut names = words.iter().filter(|word| !word.starts_with('-')).peekable();
+    !words.iter().any(|word| word == "--list")
+        && (names.peek().is_none() || names.any(|word| word.starts_with(room) || room.contains(word.as_str())))
+}
+
 /// Goes on in namespaces of its own (pid, mount, network; a user namespace where the caller may
-/// not make those), with a loopback interface that is up. Returns inside.
-fn isolate() {
-    if std::env::var_os(INSIDE).is_some() {
+/// not make those), with a loopback interface that is up, once `script` has run there. Returns inside.
+fn isolate(script: &str) {
+    if is_inside() {
         return;
     }
     // SAFETY: getuid(2) always succeeds.
@@ -108,6 +125,7 @@ fn isolate() {
     let script = format!(
         "ip link set lo up\n{addresses}\
          g=$(id -g); echo \"$g $g\" > /proc/sys/net/ipv4/ping_group_range; echo 53 > /proc/sys/net/ipv4/ip_unprivileged_port_start || true\n\
+         {script}\n\
          exec {drop} \"$@\""
     );
     words.extend([OsString::from(script), "sh".into(), program.into()]);
@@ -120,7 +138,12 @@ fn isolate() {
 /// Runs the tests whose names hold one of the words on the command line, or all. `excused` is the
 /// list of those that may be impossible: a name, and `root`, `user` or `any`.
 pub fn run(tests: &[&[Test]], excused: &str) -> ! {
-    isolate();
+    run_after("", tests, excused)
+}
+
+/// The same, with commands for a shell that has every capability in the namespaces, such as mounts.
+pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
+    isolate(script);
     // SAFETY: getuid(2) always succeeds.
     let who = if unsafe { libc::getuid() } == 0 { "root" } else { "user" };
     let excused: BTreeSet<(&str, &str)> = excused
