@@ -89,7 +89,8 @@ pub fn wants(room: &str) -> bool {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let mut names = words.iter().filter(|word| !word.starts_with('-')).peekable();
     !words.iter().any(|word| word == "--list")
-        && (names.peek().is_none() || names.any(|word| word.starts_with(room) || room.contains(word.as_str())))
+        && (names.peek().is_none()
+            || names.any(|word| word.starts_with(room) || room.contains(word.as_str())))
 }
 
 /// Goes on in namespaces of its own (pid, mount, network; a user namespace where the caller may

@@ -1,7 +1,7 @@
 //! The platform's side of one cold start: the process that it starts, the runtime API that it gives
 //! it, and its log, which can be waited on while the function runs.
 
-use ambush_platform::runtime_api::{Answer, RuntimeApi};
+use ambush_platform::runtime_api::{Answer, OnAnswer, RuntimeApi};
 use fnguard_attacks::outcome::Outcome;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -34,7 +34,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Start {
     command: Command,
     address: SocketAddr,
-    on_answer: Arc<dyn Fn(&str, &Answer) + Send + Sync>,
+    on_answer: OnAnswer,
     stdout: Option<PipeWriter>,
     stderr: Option<PipeWriter>,
 }
