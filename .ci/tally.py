@@ -2,16 +2,20 @@
 """Adds up what the steps of .ci/run have shown: reads their logs, compares failures with the list of those that are
 excused, and prints the counts. The last line is `N passed, N failed`; the exit status is 1 if anything failed.
 
-    tally.py LOGS EXCUSED root|user
+    tally.py LOGS EXCUSED root|user SECONDS
 
-LOGS/steps has a line for each step: name, kind (`step` or `tests`), exit status, seconds. Kinds of tests in the logs:
-libtest's, and the attack suite's line `attacks as WHO: N held, N not possible here, N failed, of N`.
+LOGS/steps has a line for each step: name, kind (`step`, `tests`, or `not-run`), exit status, seconds, and of one that is
+not run the reason. Kinds of tests in the logs: libtest's, and the attack suite's line `attacks as WHO: N held, N not
+possible here, N failed, of N`. The ambush's lines of attempts that are not possible here are counted as excused: it fails
+by itself where its own list does not excuse one. SECONDS is how long everything took.
 """
 
 import pathlib
 import re
 import sys
 
+# How long the whole may take on two cores.
+LIMIT = 25 * 60
 # Status of a step that needs root, where there is none.
 NEEDS_ROOT = 77
 
@@ -19,6 +23,7 @@ RUNNING = re.compile(r"^\s+(?:Running (?:unittests )?(\S+)|Doc-tests (\S+))")
 TEST = re.compile(r"^test (.+?)(?: - (?:should panic|compile fail|compile))* \.\.\. (ok|FAILED|ignored)\b")
 RESULT = re.compile(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored")
 ATTACKS = re.compile(r"^attacks as \S+: (\d+) held, (\d+) not possible here, (\d+) failed, of (\d+)")
+AMBUSH = re.compile(r"^unguarded, as .+: (\d+) of (\d+) attempts succeeded, (\d+) not possible here \((\d+) excused\)")
 EXCUSE = re.compile(r"^(root|user|any)\s+(\S+)\s+#\s*(\S.*)$")
 
 
@@ -79,8 +84,13 @@ def read_tests(text):
     return passed, failed, ignored
 
 
+def read_ambush(text):
+    """How many attempts were not possible here and excused by the ambush's own list."""
+    return sum(int(found.group(4)) for line in text.splitlines() if (found := AMBUSH.match(line)))
+
+
 def main():
-    logs, excused, who = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
+    logs, excused, who, seconds_in_all = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     excuses = read_excuses(excused)
     used = set()
 
@@ -91,11 +101,15 @@ def main():
                 return True
         return False
 
-    passed_in_all, failures, excused_in_all = 0, [], 0
+    passed_in_all, failures, excused_in_all, not_run = 0, [], 0, 0
     steps = [line.split("\t") for line in (logs / "steps").read_text().splitlines()]
     if not steps:
         failures.append("no step was run")
-    for name, kind, status, seconds in steps:
+    for name, kind, status, seconds, *reason in steps:
+        if kind == "not-run":
+            print(f"{name}: not run, because {' '.join(reason)}")
+            not_run += 1
+            continue
         status = int(status)
         whom = "user" if name.endswith("-as-user") else who
         passed, failed, ignored = 0, [], []
@@ -114,7 +128,7 @@ def main():
         else:
             failed = [name]
         lost = []
-        excused_here = 0
+        excused_here = read_ambush((logs / f"{name}.log").read_text(errors="replace")) if name.startswith("ambush") else 0
         for one in failed + [one for one in ignored if one != "attacks"]:
             if is_excused(one, whom):
                 excused_here += 1
@@ -133,7 +147,10 @@ def main():
         if ran_everything and who == "root":
             print(f"    excused and not needed: {entry[0]} {entry[1]}")
             failures.append(entry[1])
-    print(f"excused: {excused_in_all} (each is named in {excused})")
+    print(f"excused: {excused_in_all} (each is named in {excused}, tests/attacks/excused.txt or examples/ambush/excused.toml)")
+    print(f"not run: {not_run} (each is named above)")
+    minutes = f"{seconds_in_all // 60} min {seconds_in_all % 60} s"
+    print(f"took {minutes}" + (f": MORE than the {LIMIT // 60} minutes that it may take" if seconds_in_all > LIMIT else ""))
     print(f"{passed_in_all} passed, {len(failures)} failed")
     sys.exit(1 if failures else 0)
 
