@@ -3,7 +3,9 @@
 //! Where both architectures agree on a constant the case runs on both.
 #![allow(clippy::unwrap_used)] // in a test, a failed unwrap is the finding
 
-use fnguard_policy::filter::interpreter::{Interpreter, SeccompData};
+mod bpf;
+
+use bpf::{Machine, Syscall};
 use fnguard_policy::filter::{self, FilterError, OWN_PROCESS_PLACEHOLDER};
 use fnguard_policy::model::{Executable, Mode, OwnCode, Policy, Program};
 use fnguard_policy::syscalls::{self, ARBITER, Answer, Arch, FUNCTION, When, Width};
@@ -17,30 +19,30 @@ const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const OWN: u64 = 4711;
 
 /// A filter as arming would install it. Tests make few of them, and keep them.
-fn armed(program: Result<Program, FilterError>) -> Interpreter<'static> {
+fn armed(program: Result<Program, FilterError>) -> Machine<'static> {
     let mut program = program.unwrap();
     for &slot in &program.pid_slots {
         program.instructions[usize::from(slot)].3 = OWN as u32;
     }
-    Interpreter::new(program.instructions.leak()).unwrap()
+    Machine::new(program.instructions.leak())
 }
 
-fn function(policy: &Policy, arch: Arch) -> Interpreter<'static> {
+fn function(policy: &Policy, arch: Arch) -> Machine<'static> {
     armed(filter::compile(policy, arch))
 }
 
 /// The filter of the default policy, which most cases ask.
-fn default(arch: Arch) -> Interpreter<'static> {
-    static DEFAULT: LazyLock<Vec<(Arch, Interpreter<'static>)>> =
+fn default(arch: Arch) -> Machine<'static> {
+    static DEFAULT: LazyLock<Vec<(Arch, Machine<'static>)>> =
         LazyLock::new(|| Arch::ALL.map(|arch| (arch, function(&Policy::default(), arch))).to_vec());
     DEFAULT.iter().find(|(of, _)| *of == arch).unwrap().1
 }
 
-fn answer(filter: Interpreter<'_>, arch: Arch, name: &str, args: &[u64]) -> Option<u32> {
+fn answer(filter: Machine<'_>, arch: Arch, name: &str, args: &[u64]) -> Option<u32> {
     let nr = syscalls::number(arch, name)?;
     let mut registers = [0; 6];
     registers[..args.len()].copy_from_slice(args);
-    let data = SeccompData {
+    let data = Syscall {
         nr: nr as i32,
         arch: arch.audit_value(),
         instruction_pointer: 0x7fff_1234_5678,
@@ -51,7 +53,7 @@ fn answer(filter: Interpreter<'_>, arch: Arch, name: &str, args: &[u64]) -> Opti
 
 /// Runs cases on every architecture that has the call; a call that none has is an error.
 #[track_caller]
-fn expect(filter: impl Fn(Arch) -> Interpreter<'static>, cases: &[(&str, &[u64], u32)]) {
+fn expect(filter: impl Fn(Arch) -> Machine<'static>, cases: &[(&str, &[u64], u32)]) {
     for arch in Arch::ALL {
         let filter = filter(arch);
         for &(name, args, expected) in cases {
@@ -490,7 +492,7 @@ fn signals_limits_and_priorities_reach_the_function_only() {
 fn a_program_that_was_not_armed_lets_no_signal_through() {
     for arch in Arch::ALL {
         let program = filter::compile(&Policy::default(), arch).unwrap();
-        let filter = Interpreter::new(&program.instructions).unwrap();
+        let filter = Machine::new(&program.instructions);
         for pid in [0, 1, OWN, 4_194_304] {
             assert_eq!(answer(filter, arch, "kill", &[pid, 9]), Some(NOTIFY));
         }
@@ -773,7 +775,7 @@ fn numbers_outside_the_table_are_notified() {
         for arch in Arch::ALL {
             let filter = function(&policy, arch);
             let ask = |nr: i32, args: [u64; 6]| {
-                let data = SeccompData { nr, arch: arch.audit_value(), instruction_pointer: 0, args };
+                let data = Syscall { nr, arch: arch.audit_value(), instruction_pointer: 0, args };
                 filter.run(&data)
             };
             let named = |nr: i32| {
@@ -801,7 +803,7 @@ fn a_foreign_architecture_ends_the_process() {
             let others = Arch::ALL.into_iter().filter(|&other| other != arch).map(Arch::audit_value);
             for foreign in others.chain([i386, arm, 0, u32::MAX]) {
                 for nr in -1..512 {
-                    let data = SeccompData { nr, arch: foreign, ..Default::default() };
+                    let data = Syscall { nr, arch: foreign, ..Default::default() };
                     assert_eq!(filter.run(&data), KILL);
                 }
             }

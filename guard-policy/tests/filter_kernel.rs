@@ -6,8 +6,10 @@
 #![allow(unsafe_code)] // forks, and makes raw calls in the children
 #![allow(clippy::unwrap_used)] // in a test, a failed unwrap is the finding
 
+mod bpf;
+
+use bpf::{Machine, Syscall};
 use fnguard_policy::filter;
-use fnguard_policy::filter::interpreter::{Interpreter, SeccompData};
 use fnguard_policy::model::{Policy, Program};
 use fnguard_policy::syscalls::{self, Arch};
 use std::mem::offset_of;
@@ -207,11 +209,11 @@ fn the_kernel_answers_as_the_interpreter_does() {
     for &slot in &program.pid_slots {
         program.instructions[usize::from(slot)].3 = OWN;
     }
-    let interpreter = Interpreter::new(&program.instructions).unwrap();
+    let interpreter = Machine::new(&program.instructions);
     let mut unknown_to_the_kernel = Vec::new();
     for (index, (name, args)) in calls(u64::from(OWN), parent).into_iter().enumerate() {
         let nr = i32::try_from(numbers[index]).unwrap();
-        let data = SeccompData { nr, arch: arch.audit_value(), instruction_pointer: 0, args };
+        let data = Syscall { nr, arch: arch.audit_value(), instruction_pointer: 0, args };
         let allowed = interpreter.run(&data) == libc::SECCOMP_RET_ALLOW;
         if without[index] == 1 {
             unknown_to_the_kernel.push(name);

@@ -3,8 +3,10 @@
 //! kind of policy, with arguments that just match, just fail, and carry garbage.
 #![allow(clippy::unwrap_used)] // in a test, a failed unwrap is the finding
 
+mod bpf;
+
+use bpf::{Machine, Syscall};
 use fnguard_policy::filter;
-use fnguard_policy::filter::interpreter::{Interpreter, SeccompData};
 use fnguard_policy::model::{Executable, Mode, OwnCode, Policy};
 use fnguard_policy::syscalls::{
     self, ARBITER, Answer, Arch, Condition, FUNCTION, Row, Table, Test, When, Width,
@@ -41,7 +43,7 @@ struct Case {
     policy: Option<Policy>,
     arch: Arch,
     size: usize,
-    interpreter: Interpreter<'static>,
+    interpreter: Machine<'static>,
 }
 
 fn case(table: Table, policy: Option<Policy>, arch: Arch) -> Case {
@@ -55,7 +57,7 @@ fn case(table: Table, policy: Option<Policy>, arch: Arch) -> Case {
     }
     let size = program.instructions.len();
     // Kept for as long as the tests run: there are 34 of them.
-    let interpreter = Interpreter::new(program.instructions.leak()).unwrap();
+    let interpreter = Machine::new(program.instructions.leak());
     Case { table, policy, arch, size, interpreter }
 }
 
@@ -70,7 +72,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
 
 impl Case {
     /// What the table says, rule by rule.
-    fn expected(&self, data: &SeccompData) -> u32 {
+    fn expected(&self, data: &Syscall) -> u32 {
         if data.arch != self.arch.audit_value() {
             return filter::return_value(Answer::Kill);
         }
@@ -90,7 +92,7 @@ impl Case {
         filter::return_value(if allowed { Answer::Allow } else { row.otherwise })
     }
 
-    fn holds(&self, condition: &Condition, data: &SeccompData) -> bool {
+    fn holds(&self, condition: &Condition, data: &Syscall) -> bool {
         let register = data.args[usize::from(condition.argument)];
         let seen = match condition.width {
             Width::Dword => register % (1 << 32),
@@ -104,8 +106,8 @@ impl Case {
         }
     }
 
-    fn data(&self, nr: i32, args: [u64; 6]) -> SeccompData {
-        SeccompData { nr, arch: self.arch.audit_value(), instruction_pointer: 0x40_1000, args }
+    fn data(&self, nr: i32, args: [u64; 6]) -> Syscall {
+        Syscall { nr, arch: self.arch.audit_value(), instruction_pointer: 0x40_1000, args }
     }
 
     fn number(&self, row: &Row) -> Option<i32> {
@@ -261,7 +263,7 @@ proptest! {
         ]),
         instruction_pointer in any::<u64>(),
     ) {
-        let data = SeccompData { nr, arch, instruction_pointer, args };
+        let data = Syscall { nr, arch, instruction_pointer, args };
         for case in CASES.iter() {
             prop_assert_eq!(case.interpreter.run(&data), case.expected(&data), "{} {}", case.arch, case.table.name);
         }
