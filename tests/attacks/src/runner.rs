@@ -1,7 +1,6 @@
 //! Runs a suite: in namespaces of its own, one test after another, as root or as an ordinary
 //! user. A test that can't be done here says why; whether it may is a list in a file.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,8 +135,58 @@ fn isolate(script: &str) {
     std::process::exit(3);
 }
 
+/// The list of tests that may be impossible, for one kind of user.
+struct Excuses<'a> {
+    /// The tests, each with whether it was needed.
+    entries: Vec<(&'a str, bool)>,
+}
+
+impl<'a> Excuses<'a> {
+    /// Reads the list: a name and `root`, `user` or `any` in each line, `#` before a remark. What
+    /// holds for somebody else is read over; what says nothing is an error, and so is the name of
+    /// no test.
+    fn read(text: &'a str, who: &str, known: &[&str]) -> Result<Self, String> {
+        let mut entries = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+            match words.as_slice() {
+                [] => {}
+                [name, whom @ ("root" | "user" | "any")] => {
+                    if !known.contains(name) {
+                        return Err(format!("excused.txt:{number}: no test is named {name}"));
+                    }
+                    if *whom == who || *whom == "any" {
+                        entries.push((*name, false));
+                    }
+                }
+                _ => {
+                    return Err(format!(
+                        "excused.txt:{number}: expected `TEST root|user|any # reason`, found: {line}"
+                    ));
+                }
+            }
+        }
+        Ok(Excuses { entries })
+    }
+
+    /// Whether a test may be impossible; if so, the entry was needed.
+    fn need(&mut self, test: &str) -> bool {
+        let mut found = false;
+        for entry in self.entries.iter_mut().filter(|(name, _)| *name == test) {
+            (entry.1, found) = (true, true);
+        }
+        found
+    }
+
+    /// Entries that nothing needed. Only a run of every test shows it.
+    fn not_needed(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().filter(|(_, needed)| !needed).map(|(name, _)| *name)
+    }
+}
+
 /// Runs the tests whose names hold one of the words on the command line, or all. `excused` is the
-/// list of those that may be impossible: a name, and `root`, `user` or `any`.
+/// list of those that may be impossible: a name, and `root`, `user` or `any`. An entry that a run
+/// of all of them does not need fails it.
 pub fn run(tests: &[&[Test]], excused: &str) -> ! {
     run_after("", tests, excused)
 }
@@ -147,15 +196,11 @@ pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
     isolate(script);
     // SAFETY: getuid(2) always succeeds.
     let who = if unsafe { libc::getuid() } == 0 { "root" } else { "user" };
-    let excused: BTreeSet<(&str, &str)> = excused
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default())
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?, words.next()?))
-        })
-        .filter(|&(_, whom)| whom == who || whom == "any")
-        .collect();
+    let known: Vec<&str> = tests.iter().flat_map(|room| room.iter()).map(|test| test.name).collect();
+    let mut excuses = Excuses::read(excused, who, &known).unwrap_or_else(|problem| {
+        eprintln!("{problem}");
+        std::process::exit(2)
+    });
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen: Vec<&Test> = tests
         .iter()
@@ -179,7 +224,7 @@ pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
                 println!("holds  {} ({took:.1?})", test.name);
             }
             Ok(Verdict::NotPossible(reason)) => {
-                let is_excused = excused.iter().any(|(name, _)| *name == test.name);
+                let is_excused = excuses.need(test.name);
                 println!(
                     "not possible here: {}: {reason}{}",
                     test.name,
@@ -196,6 +241,12 @@ pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
             }
         }
     }
+    if words.is_empty() {
+        for name in excuses.not_needed() {
+            println!("FAILED {name}: excused for {who}, and it can be done: take it off the list");
+            failed.push(name);
+        }
+    }
     println!(
         "attacks as {who}: {held} held, {impossible} not possible here, {} failed, of {}{}",
         failed.len(),
@@ -203,4 +254,26 @@ pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
         if failed.is_empty() { String::new() } else { format!(": {}", failed.join(", ")) }
     );
     std::process::exit(i32::from(!failed.is_empty() || chosen.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Excuses;
+
+    #[test]
+    fn an_excuse_is_for_one_kind_of_user_and_has_to_be_needed() {
+        let list = "# a remark\n\na::b user # why\nc::d root # why\ne::f any # why\n";
+        let mut excuses = Excuses::read(list, "user", &["a::b", "c::d", "e::f"]).unwrap();
+        assert!(!excuses.need("c::d"), "that is root's");
+        assert_eq!(excuses.not_needed().collect::<Vec<_>>(), ["a::b", "e::f"]);
+        assert!(excuses.need("a::b"));
+        assert_eq!(excuses.not_needed().collect::<Vec<_>>(), ["e::f"]);
+    }
+
+    #[test]
+    fn a_list_that_says_nothing_is_refused() {
+        for list in ["a::b\n", "a::b everybody\n", "a::c user\n", "a::b user because\n"] {
+            assert!(Excuses::read(list, "user", &["a::b"]).is_err(), "{list}");
+        }
+    }
 }
