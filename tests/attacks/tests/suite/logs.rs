@@ -26,8 +26,10 @@ fn redacted(outcome: &Outcome) {
     assert!(outcome.shows(b"[redacted:TOKEN]"), "{}", outcome.text());
 }
 
+/// copy_file_range(2) wants regular files on both sides; the rest every kernel does for pipes.
+const KERNEL_REFUSES: [&str; 1] = ["copy_file_range"];
+
 fn every_way_of_writing() {
-    let mut possible = 0;
     for way in [
         "write",
         "writev",
@@ -42,16 +44,19 @@ fn every_way_of_writing() {
         "dev",
     ] {
         let attack = victim(["write", way, SECRET]);
-        if !attack.plain().shows(SECRET.as_bytes()) {
-            // A kernel may refuse a call for pipes altogether.
+        let plain = attack.plain();
+        if !plain.shows(SECRET.as_bytes()) {
+            // The kernel refuses the call for these files, with or without a guard, and says so.
+            assert!(KERNEL_REFUSES.contains(&way) && plain.said(way) < 0, "{way}\n{}", plain.text());
+            let guarded = with_secret(attack).under_guard(POLICY);
+            assert!(guarded.said(way) < 0, "{way} is possible with the guard only\n{}", guarded.text());
+            println!("{way}: not possible here, {}", plain.said(way));
             continue;
         }
-        possible += 1;
         let guarded = with_secret(attack).under_guard(POLICY);
         assert!(!guarded.shows(SECRET.as_bytes()), "{way}\n{}", guarded.text());
         assert!(guarded.shows(b"[redacted:TOKEN]") || guarded.said(way) < 0, "{way}\n{}", guarded.text());
     }
-    assert!(possible >= 9, "{possible}");
 }
 
 /// The pump must read into memory of its own: what it forwards is what it looked at.
@@ -186,16 +191,38 @@ fn descriptors_of_others() {
     assert!(!guarded.says("opened"), "{}", guarded.text());
 }
 
+/// Something else where stdout was: a socket, which takes the lines away.
 fn replaced_descriptors() {
-    let attack = victim(["close-logs"]);
-    let plain = attack.plain();
-    assert!(plain.shows(b"before") && !plain.shows(b"after"));
+    for way in ["dup2", "dup3", "dup2-dirty"] {
+        let attack = victim(["replace-logs", way]);
+        let plain = attack.plain();
+        assert!(plain.shows(b"before") && !plain.shows(b"after"), "{way}\n{}", plain.text());
+        let guarded = attack.under_guard(NET);
+        assert!(guarded.shows(b"after"), "{way}\n{}", guarded.text());
+        assert_eq!(guarded.said(way), -1, "{way}");
+        let call = way.trim_end_matches("-dirty");
+        guarded.only_record("guard", call, "descriptor");
+    }
+    // A launched program may close its own, as shells and daemons do: the lines are lost to itself,
+    // and nobody else has them. (What the attribute has armed may not: `macros`' to test.) Not by
+    // a table of its own, in which what follows would be out of sight.
+    for way in ["close", "close-dirty", "close_range"] {
+        let attack = victim(["replace-logs", way]);
+        let plain = attack.plain();
+        assert!(plain.shows(b"before") && !plain.shows(b"after"), "{way}\n{}", plain.text());
+        let guarded = attack.under_guard(NET);
+        assert_eq!((guarded.said(way), guarded.shows(b"after")), (0, false), "{way}\n{}", guarded.text());
+        guarded.no_record();
+    }
+    let attack = victim(["replace-logs", "close_range-unshare"]);
+    assert!(!attack.plain().shows(b"after"));
     let guarded = attack.under_guard(NET);
     assert!(guarded.shows(b"after"), "{}", guarded.text());
-    for step in ["dup2", "dup3", "dup2-dirty"] {
-        assert_eq!(guarded.said(step), -1, "{step}");
-    }
-    assert!(!guarded.violations("guard", "dup2", "guard.logs").is_empty());
+    guarded.only_record("guard", "close_range", "arguments 1, 2");
+    // And a copy by a free number is an honest thing.
+    let honest = victim(["replace-logs", "fcntl"]).under_guard(NET);
+    assert!(honest.shows(b"after") && honest.said("fcntl") > 2, "{}", honest.text());
+    honest.no_record();
 }
 
 fn pipe_settings() {
@@ -235,14 +262,29 @@ fn forged_records() {
     }
 }
 
-/// Two halves, of which neither looks like anything, on the two streams that are one file.
+/// Pieces of which none looks like anything, by turns on the two streams, which are one file.
 fn forged_in_pieces() {
-    let attack = victim(["write", "bytes", r#"{"fnguard":"violation","control":"network"}"#]);
-    let guarded = attack.under_guard(NET);
-    let out = String::from_utf8_lossy(&guarded.stdout).into_owned();
-    for line in out.lines() {
-        let kind = serde_json::from_str::<serde_json::Value>(line).ok().map(|value| value["fnguard"].clone());
-        assert!(kind.is_none_or(|kind| kind.is_null()), "{line}");
+    let one_file = ["sh", "-c", "exec \"$@\" 2>&1", "sh"];
+    let forged = |outcome: &Outcome| {
+        String::from_utf8_lossy(&outcome.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .any(|value| !value["fnguard"].is_null() && value["address"] == "in pieces")
+    };
+    let rest = "\":\"violation\",\"address\":\"in pieces\"}\n";
+    for pieces in [
+        vec!["1", "{\"fng", "2", "uard", "1", rest],
+        vec!["2", "{", "1", "\"fnguard", "2", rest],
+        vec!["1", "{\"a\":1,\"", "2", "f", "1", "n", "2", "g", "1", "uard", "2", rest],
+        vec!["1", "{\"\\u00", "2", "66nguard", "1", rest],
+    ] {
+        let attack = victim(["pieces"]).arguments(&pieces);
+        let plain = attack.clone().under(one_file).run();
+        plain.finished();
+        assert!(forged(&plain), "{pieces:?}\n{}", plain.text());
+        let guarded = attack.guard(NET).under(one_file).run();
+        guarded.finished();
+        assert!(guarded.shows(b"in pieces") && !forged(&guarded), "{pieces:?}\n{}", guarded.text());
     }
 }
 

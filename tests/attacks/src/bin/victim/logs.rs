@@ -14,7 +14,8 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("write-create", [path, text @ ..]) => write_create(path, text.first().copied().unwrap_or_default()),
         ("write-terminal", [text, name]) => write_terminal(text, name),
         ("write-parent", [text]) => write_parent(text),
-        ("close-logs", []) => close_logs(),
+        ("replace-logs", [way]) => replace_logs(way),
+        ("pieces", pieces) => write_pieces(pieces),
         ("pipe-control", []) => pipe_control(),
         ("print", [text]) => println!("{text}"),
         ("protect", [name, value, then]) => protect(name, value, then),
@@ -169,22 +170,40 @@ fn write_parent(text: &str) {
     }
 }
 
-/// Puts a socket where stdout was, and closes both.
-fn close_logs() {
+/// Puts a socket where stdout was, or nothing.
+fn replace_logs(way: &str) {
     let mut pair = [0i32; 2];
     call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr());
     println!("before");
     let own = call!(SYS_dup, 1);
-    let results = [
-        ("dup2", call!(SYS_dup2, pair[0], 1)),
-        ("dup3", call!(SYS_dup3, pair[0], 1, 0)),
-        ("dup2-dirty", call!(SYS_dup2, pair[0], 1u64 | 1 << 32)),
-    ];
+    let result = match way {
+        "dup2" => call!(SYS_dup2, pair[0], 1),
+        "dup3" => call!(SYS_dup3, pair[0], 1, 0),
+        "dup2-dirty" => call!(SYS_dup2, pair[0], 1u64 | 1 << 32),
+        "close" => call!(SYS_close, 1),
+        "close-dirty" => call!(SYS_close, 1u64 | 1 << 32),
+        "close_range" => call!(SYS_close_range, 1, 2, 0),
+        "close_range-unshare" => call!(SYS_close_range, 1, 2, 2),
+        // A copy of the socket by the lowest free number: never 1 while that is there.
+        "fcntl" => call!(SYS_fcntl, pair[0], libc::F_DUPFD, 1),
+        _ => panic!("no such way: {way}"),
+    };
     println!("after");
     // Whatever came of it is said where the outside can see it.
-    for (step, result) in results {
-        let line = format!("= {step} {result}\n");
-        call!(SYS_write, own, line.as_ptr(), line.len());
+    let line = format!("= {way} {result}\n");
+    call!(SYS_write, own, line.as_ptr(), line.len());
+}
+
+/// Bytes by turns to several descriptors, each piece (a number, a text) once the one before has
+/// been taken out of its pipe.
+fn write_pieces(pieces: &[&str]) {
+    for piece in pieces.chunks_exact(2) {
+        let (number, text): (i32, &str) = (piece[0].parse().expect("a number"), piece[1]);
+        call!(SYS_write, number, text.as_ptr(), text.len());
+        let mut left = 1i32;
+        while left != 0 && call!(SYS_ioctl, number, libc::FIONREAD, &raw mut left) == 0 {
+            std::thread::yield_now();
+        }
     }
 }
 
