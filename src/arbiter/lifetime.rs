@@ -13,7 +13,8 @@ use crate::sys::signal::{self, Received};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// How long the pumps may go on after the function's end, where another process holds its pipes.
+/// How long the pumps may stand still after the function's end before what is left is given up: the
+/// platform does not read its log.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Waits for the function's end, drains everything, and ends this process the same way.

@@ -10,7 +10,7 @@ use crate::report::Stream;
 use crate::sys::descriptor::{self, PollFd};
 use crate::sys::{Errno, process};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ struct Control {
     wake: OwnedFd,
     /// Set when the function has ended: drain what is there and leave.
     ending: AtomicBool,
+    /// How often the pump has written on.
+    moved: AtomicU64,
     state: Mutex<ControlState>,
     changed: Condvar,
 }
@@ -81,6 +83,7 @@ impl Output {
             let control = Arc::new(Control {
                 wake: descriptor::event()?,
                 ending: AtomicBool::new(false),
+                moved: AtomicU64::new(0),
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             });
@@ -120,15 +123,32 @@ impl Output {
         tickets.iter().all(|(control, ticket)| control.wait(deadline, |state| state.answered >= *ticket))
     }
 
-    /// Lets the pumps write what is left and leave, at most `limit`: a process that the function
-    /// left behind may hold the pipes open.
+    /// Lets the pumps write what is left and leave. They have as long as they get on: only once
+    /// nothing was written for `limit` are they left behind, as where the platform does not read.
+    /// What is left is bounded by what the pipes hold at this moment, so an endless writer that the
+    /// function left behind can't stretch it.
     pub(crate) fn end(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
         for control in &self.controls {
             control.ending.store(true, Ordering::Release);
             descriptor::notify_event(control.wake.as_fd());
         }
-        self.controls.iter().all(|control| control.wait(deadline, |_| false))
+        // Both may wait for one outlet, so that one's progress is the other's.
+        let moved = || {
+            self.controls
+                .iter()
+                .fold(0u64, |sum, control| sum.wrapping_add(control.moved.load(Ordering::Relaxed)))
+        };
+        self.controls.iter().all(|control| {
+            loop {
+                let before = moved();
+                if control.wait(Instant::now() + limit, |_| false) {
+                    return true;
+                }
+                if moved() == before {
+                    return false;
+                }
+            }
+        })
     }
 }
 
@@ -325,7 +345,9 @@ impl Pump<'_> {
         if !counts.is_empty() {
             self.events.redacted(self.name, &counts);
         }
-        self.outlet.write_function(out).is_ok()
+        let written = self.outlet.write_function(out).is_ok();
+        self.control.moved.fetch_add(1, Ordering::Relaxed);
+        written
     }
 }
 
@@ -396,6 +418,43 @@ mod tests {
         assert!(output.end(Duration::from_secs(20)));
         assert!(output.barrier(Duration::ZERO));
         assert_eq!(descriptor::write_all(writer.as_fd(), b"x"), Err(Errno(libc::EPIPE)));
+    }
+
+    /// A platform that takes longer to read it all than the pumps may stand still.
+    #[test]
+    fn an_end_leaves_nothing_behind_where_the_log_is_slow() {
+        const LIMIT: Duration = Duration::from_millis(500);
+        let (reader, writer) = descriptor::pipe().unwrap();
+        descriptor::set_pipe_size(writer.as_fd(), 1 << 20).unwrap();
+        let (log, theirs) = descriptor::pipe().unwrap();
+        let slow = std::thread::spawn(move || {
+            let (mut all, mut some) = (0, Vec::with_capacity(32 * 1024));
+            while descriptor::read_into(log.as_fd(), &mut some, 32 * 1024).is_ok_and(|count| count > 0) {
+                all += some.len();
+                std::thread::park_timeout(LIMIT / 10);
+            }
+            all
+        });
+        let line = [b'x'; 4096];
+        for _ in 0..200 {
+            descriptor::write_all(writer.as_fd(), &line).unwrap();
+        }
+        let output = pump(reader, theirs);
+        // The writing end stays open, as in a process that the function left behind.
+        assert!(output.end(LIMIT));
+        drop(output);
+        assert_eq!(slow.join().unwrap(), 200 * line.len());
+        drop(writer);
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_a_log_that_nobody_reads() {
+        let (reader, writer) = descriptor::pipe().unwrap();
+        let (_log, theirs) = descriptor::pipe().unwrap();
+        descriptor::set_pipe_size(writer.as_fd(), 1 << 20).unwrap();
+        descriptor::write_all(writer.as_fd(), &[b'x'; 200_000]).unwrap();
+        let output = pump(reader, theirs);
+        assert!(!output.end(Duration::from_millis(100)));
     }
 
     fn tempfile() -> std::fs::File {
