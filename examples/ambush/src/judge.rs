@@ -2,7 +2,7 @@
 //! that is looked at was collected before. The attacker's own word counts for one thing only: that
 //! it did try, so that an attempt that never ran is not taken for one that was stopped.
 
-use crate::attempts::{Attempt, Descriptor, Proof, Record};
+use crate::attempts::{Attempt, Descriptor, Proof, Record, Unrecorded};
 use crate::session::{Captured, Look};
 use crate::world::Secrets;
 use ambush_platform::runtime_api::Answer;
@@ -123,6 +123,24 @@ impl Evidence<'_> {
         match self.answer? {
             Answer::Response(body) | Answer::Error(body) => Some(body),
         }
+    }
+
+    /// The record of a call that this attempt makes, which carries the attempt's own nonce: in what
+    /// the call aimed at, or as the request's id, where the request was made for this attempt alone.
+    /// What is aimed at is not enough: another attempt may aim at the same.
+    fn violation_of(&self, control: &str, calls: &[&str]) -> Option<Value> {
+        let text = |record: &Value, key: &str| record[key].as_str().map(str::to_owned).unwrap_or_default();
+        let own_request = self.request_id.replace('-', "") == self.nonce;
+        self.captured.lines().filter_map(violation).find(|record| {
+            let named = ["address", "name", "path", "program", "detail"]
+                .iter()
+                .any(|key| text(record, key).contains(self.nonce.as_str()));
+            let requested = own_request && text(record, "requestId") == self.request_id;
+            record["action"] == "blocked"
+                && record["control"] == control
+                && calls.contains(&text(record, "syscall").as_str())
+                && (named || requested)
+        })
     }
 
     fn shows(&self, yes: bool, what: impl Into<String>) -> Option<String> {
@@ -249,19 +267,12 @@ fn record(attempt: &Attempt, evidence: &Evidence<'_>, spoken: &Spoken) -> Result
     if spoken.ended.as_deref() == Some("still at it") {
         return Err("the call neither fails nor returns".to_owned());
     }
-    let violations = || captured.lines().filter_map(|line| Some((line, violation(line)?)));
     match attempt.record {
-        Record::Violation(calls) => violations()
-            .filter(|(line, _)| {
-                let marks = [evidence.request_id, nonce, &evidence.to];
-                marks.iter().any(|mark| !mark.is_empty() && line.contains(mark))
+        Record::Violation(control, calls) => {
+            evidence.violation_of(control, calls).map(|record| describe(&record)).ok_or_else(|| {
+                format!("no {control} violation of {} carries the attempt's nonce", calls.join(", "))
             })
-            .find(|(_, record)| {
-                let call = record["syscall"].as_str().unwrap_or_default();
-                record["action"] == "blocked" && calls.contains(&call)
-            })
-            .map(|(_, record)| describe(&record))
-            .ok_or_else(|| format!("no violation of {} with the attempt's mark", calls.join(", "))),
+        }
         Record::Redaction => {
             let mark = "[redacted:STRIPE_KEY]";
             let answer = evidence.answer_body().map(String::from_utf8_lossy).unwrap_or_default();
@@ -277,28 +288,34 @@ fn record(attempt: &Attempt, evidence: &Evidence<'_>, spoken: &Spoken) -> Result
             .any(|line| line.contains(nonce.as_str()) && line.contains("\"blocked\""))
             .then(|| "the line is marked as the function's own".to_owned())
             .ok_or_else(|| "the line is missing".to_owned()),
-        Record::Outside => match violations().find(|(line, _)| line.contains(evidence.request_id)) {
-            Some((_, record)) => Ok(describe(&record)),
-            None => outside(attempt.proof, spoken),
-        },
+        Record::Outside(reason) => outside(reason, evidence, spoken),
     }
 }
 
-/// Why there need be no record: the kernel refused, or the attacker looked and found nothing.
-fn outside(proof: Proof, spoken: &Spoken) -> Result<String, String> {
+/// Why there need be no record: what the outside shows.
+fn outside(reason: Unrecorded, evidence: &Evidence<'_>, spoken: &Spoken) -> Result<String, String> {
+    let Look { parent_readable, log_readable, .. } = evidence.after;
     let refusals =
         [libc::EPERM, libc::EACCES].map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
-    match spoken.ended.as_deref() {
+    match (reason, spoken.ended.as_deref()) {
+        (_, None) => Err("it never said how it ended".to_owned()),
         // It found what is no secret and lies in the same place, so it would have found the rest.
-        Some("done") if proof == Proof::SecretFound && spoken.loot_has(crate::session::REGION) => {
+        (Unrecorded::NothingLeft, Some("done")) if spoken.loot_has(crate::session::REGION) => {
             Ok("nothing left to find".to_owned())
         }
-        Some("done") => Err("it did not even find what is no secret".to_owned()),
-        Some(refusal) if refusals.iter().any(|known| known == refusal) => {
-            Ok(format!("the kernel refused: {refusal}"))
+        (Unrecorded::NothingLeft, Some("done")) => Err("it did not even find what is no secret".to_owned()),
+        (_, Some(end)) if !refusals.iter().any(|known| known == end) => {
+            Err(format!("it failed by itself: {end}"))
         }
-        Some(other) => Err(format!("it failed by itself: {other}")),
-        None => Err("it never said how it ended".to_owned()),
+        (Unrecorded::ParentClosed, _) if parent_readable == Some(false) => {
+            Ok("the kernel refused: the parent is closed to the function's user".to_owned())
+        }
+        (Unrecorded::LogClosed, _) if log_readable == Some(false) => {
+            Ok("the kernel refused: the log's pipe grants nobody to read".to_owned())
+        }
+        (_, Some(refusal)) => {
+            Err(format!("{refusal}, and from outside nothing is seen that would refuse it"))
+        }
     }
 }
 
@@ -392,34 +409,70 @@ mod tests {
 
     const TRIED: &str = "ambush: NONCE begins\nambush: NONCE ends: Permission denied (os error 13)\n";
 
+    /// A record of the guard's, as it would stand in the log.
+    fn record(fields: &str) -> String {
+        format!(r#"{TRIED}{{"fnguard":"violation","action":"blocked",{fields}}}"#) + "\n"
+    }
+
+    const OWN: &str = r#""control":"network","syscall":"connect","requestId":"REQUEST""#;
+
     #[test]
     fn a_refusal_with_its_record_is_accounted_for() {
-        let record =
-            r#"{"fnguard":"violation","action":"blocked","syscall":"connect","requestId":"REQUEST"}"#;
-        let trial = judged("tcp", &format!("{TRIED}{record}\n"), |_| {});
-        assert!(trial.tried && trial.success.is_none());
-        assert!(matches!(trial.record, Some(Ok(_))));
+        let by_request = judged("tcp", &record(OWN), |_| {});
+        assert!(by_request.tried && by_request.success.is_none());
+        assert!(matches!(by_request.record, Some(Ok(_))));
+        // Among others' attempts in one request: by what it aimed at.
+        let aimed =
+            r#""control":"files","syscall":"openat","path":"/var/task/NONCE.so","requestId":"shared""#;
+        let by_target = judged("own-code", &record(aimed), |evidence| evidence.request_id = "shared");
+        assert!(matches!(by_target.record, Some(Ok(_))));
     }
 
     #[test]
     fn a_record_of_something_else_does_not_count() {
-        for record in [
-            r#"{"fnguard":"violation","action":"blocked","syscall":"connect","requestId":"another"}"#,
-            r#"{"fnguard":"violation","action":"blocked","syscall":"bind","requestId":"REQUEST"}"#,
-            r#"{"fnguard":"violation","action":"audited","syscall":"connect","requestId":"REQUEST"}"#,
-            r#"{"fnguard":"suppressed","action":"blocked","syscall":"connect","requestId":"REQUEST"}"#,
-            r#"{"fnguard?":"violation","action":"blocked","syscall":"connect","requestId":"REQUEST"}"#,
+        for fields in [
+            // Another attempt's, at the same target or not.
+            r#""control":"network","syscall":"connect","requestId":"another""#,
+            r#""control":"network","syscall":"connect","address":"203.0.113.9:4711","requestId":"another""#,
+            r#""control":"network","syscall":"connect","address":"203.0.113.9:4711""#,
+            // In the request, and of what the attempt does not do.
+            r#""control":"network","syscall":"bind","requestId":"REQUEST""#,
+            r#""control":"exec","syscall":"connect","requestId":"REQUEST""#,
+            // The request's id where no id stands.
+            r#""control":"network","syscall":"connect","hint":"REQUEST""#,
         ] {
-            let trial = judged("tcp", &format!("{TRIED}{record}\n"), |_| {});
-            assert!(matches!(trial.record, Some(Err(_))), "{record}");
+            let trial = judged("tcp", &record(fields), |_| {});
+            assert!(matches!(trial.record, Some(Err(_))), "{fields}");
+        }
+        for (what, instead) in [
+            (r#""blocked""#, r#""audited""#),
+            (r#""violation""#, r#""suppressed""#),
+            (r#""fnguard""#, r#""fnguard?""#),
+        ] {
+            let trial = judged("tcp", &record(OWN).replace(what, instead), |_| {});
+            assert!(matches!(trial.record, Some(Err(_))), "{instead}");
         }
     }
 
     #[test]
+    fn a_target_that_is_a_number_is_found_in_no_sequence() {
+        let fields = r#""control":"process","syscall":"prlimit64","requestId":"another","pid":417,"seq":417"#;
+        let trial = judged("prlimit-parent", &record(fields), |evidence| evidence.to = "417".into());
+        assert!(matches!(trial.record, Some(Err(_))));
+    }
+
+    #[test]
+    fn a_request_of_several_attempts_is_none_s_nonce() {
+        let shared = record(OWN).replace("REQUEST", "00000000-0000-4000-8000-000000000000");
+        let trial = judged("tcp", &shared, |evidence| {
+            evidence.request_id = "00000000-0000-4000-8000-000000000000";
+        });
+        assert!(matches!(trial.record, Some(Err(_))));
+    }
+
+    #[test]
     fn one_empty_connection_is_a_success_whatever_the_records_say() {
-        let record =
-            r#"{"fnguard":"violation","action":"blocked","syscall":"connect","requestId":"REQUEST"}"#;
-        let trial = judged("tcp", &format!("{TRIED}{record}\n"), |evidence| {
+        let trial = judged("tcp", &record(OWN), |evidence| {
             evidence.arrivals = vec!["a connection with 0 bytes".into()];
         });
         assert!(trial.success.is_some());
@@ -434,9 +487,7 @@ mod tests {
 
     #[test]
     fn a_call_that_hangs_is_not_accounted_for() {
-        let record =
-            r#"{"fnguard":"violation","action":"blocked","syscall":"connect","requestId":"REQUEST"}"#;
-        let hangs = format!("ambush: NONCE begins\nambush: NONCE ends: still at it\n{record}\n");
+        let hangs = record(OWN).replace("Permission denied (os error 13)", "still at it");
         assert!(matches!(judged("tcp", &hangs, |_| {}).record, Some(Err(_))));
     }
 
@@ -455,6 +506,24 @@ mod tests {
         assert!(trial.success.is_none() && matches!(trial.record, Some(Ok(_))));
         let own_fault = "ambush: NONCE begins\nambush: NONCE ends: no stack in maps\n";
         assert!(matches!(judged("env-stack", own_fault, |_| {}).record, Some(Err(_))));
+    }
+
+    #[test]
+    fn a_refusal_of_the_kernel_s_has_to_be_seen_from_outside() {
+        let refused = |name: &str, look: Look| judged(name, TRIED, |evidence| evidence.after = look).record;
+        let parent = |readable| Look { parent_readable: readable, ..Look::default() };
+        let log = |readable| Look { log_readable: readable, ..Look::default() };
+        for name in ["env-parent", "mem-parent", "stderr-parent"] {
+            assert!(matches!(refused(name, parent(Some(false))), Some(Ok(_))), "{name}");
+            assert!(matches!(refused(name, parent(Some(true))), Some(Err(_))), "{name}");
+            assert!(matches!(refused(name, parent(None)), Some(Err(_))), "{name}");
+            assert!(matches!(refused(name, log(Some(false))), Some(Err(_))), "{name}");
+        }
+        assert!(matches!(refused("log-reopen", log(Some(false))), Some(Ok(_))));
+        assert!(matches!(refused("log-reopen", log(Some(true))), Some(Err(_))));
+        // A violation in the request is no proof of what has to be seen.
+        let trial = judged("mem-parent", &record(OWN), |evidence| evidence.after = parent(Some(true)));
+        assert!(matches!(trial.record, Some(Err(_))));
     }
 
     #[test]

@@ -40,7 +40,7 @@ const SUPERVISE: &str = "supervise";
 /// successful only if a sink, a file or the kernel shows it; it counts as stopped only if they
 /// don't and the guard's record says so. "not possible here" means that the attempt failed with no
 /// guard either: a kernel switch forbids it. `excused.toml` lists for which attempts, and under
-/// which switch, that is no failure.
+/// which switch, that is no failure for an ordinary user; root is excused of nothing.
 #[derive(Parser)]
 #[command(
     name = "ambush",
@@ -153,7 +153,7 @@ fn prepare(arguments: &Arguments) -> Result<Plan, AmbushError> {
     };
     Ok(Plan {
         attempts: attempts::ALL.iter().filter(wanted).collect(),
-        excuses: excused::Excuses::read()?,
+        excuses: excused::Excuses::read(nix::unistd::Uid::current().is_root())?,
         unguarded: image(!arguments.guarded_only, &arguments.unguarded_binary, binaries::Guard::Without)?,
         guarded: image(!arguments.unguarded_only, &arguments.guarded_binary, binaries::Guard::With)?,
         own: std::fs::read("/proc/self/exe")?,

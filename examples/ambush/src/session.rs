@@ -19,7 +19,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, PipeReader, Read};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +43,8 @@ pub struct Session {
     /// The function, and the process that started it: the arbiter, where there is one.
     function: u32,
     parent: u32,
+    /// The function's user.
+    uid: u32,
     stdout: Capture,
     stderr: Capture,
     platform: Capture,
@@ -95,6 +97,10 @@ pub struct Look {
     pub parent_dead: bool,
     /// Whether it is stopped.
     pub parent_stopped: bool,
+    /// Whether its entries in /proc belong to the function's user, as they do unless it is not dumpable.
+    pub parent_readable: Option<bool>,
+    /// Whether the pipe behind the function's stdout grants its user to read.
+    pub log_readable: Option<bool>,
     /// The process that traces it, 0 for none.
     pub parent_tracer: String,
     /// How many files it may have open.
@@ -168,7 +174,18 @@ impl Session {
         let function = if ready { processes::youngest_below(supervisor) } else { supervisor };
         let parent = processes::state_and_parent(function).map_or(supervisor, |(_, parent)| parent);
         let master = File::from(pty.master);
-        Ok(Session { api, supervisor, function, parent, stdout, stderr, platform, master, slave })
+        Ok(Session {
+            api,
+            supervisor,
+            function,
+            parent,
+            uid: world.place.uid,
+            stdout,
+            stderr,
+            platform,
+            master,
+            slave,
+        })
     }
 
     /// Sends an event and waits for the answer. The request's id, which comes back too, is the nonce:
@@ -192,6 +209,12 @@ impl Session {
         Look {
             parent_dead: processes::is_dead(parent),
             parent_stopped: matches!(state, Some('T')),
+            parent_readable: fs::metadata(format!("/proc/{parent}/mem"))
+                .ok()
+                .map(|entry| entry.uid() == self.uid),
+            log_readable: fs::metadata(format!("/proc/{}/fd/1", self.function))
+                .ok()
+                .map(|pipe| pipe.mode() & 0o444 != 0),
             parent_tracer: field("TracerPid"),
             parent_files: processes::open_files_limit(parent),
             parent_policy: kernel::scheduling_policy(parent).ok(),
