@@ -777,7 +777,11 @@ fn both_families_are_served() {
     let has_v6 = UdpSocket::bind("[::1]:0").is_ok();
     assert_eq!(guarded.names.tcp_address(true).is_some(), has_v6);
     assert_eq!(guarded.names.udp_address(true).is_some(), has_v6);
-    let Some(address) = guarded.names.tcp_address(true) else { return };
+    let Some(address) = guarded.names.tcp_address(true) else {
+        // Past the harness, which keeps to itself what a test that passes has printed.
+        let _ = writeln!(std::io::stderr(), "not possible here: names over IPv6, which this machine lacks");
+        return;
+    };
     let stream = guarded.names.expect_peer(Transport::Tcp, || {
         let stream = TcpStream::connect(address).unwrap();
         let local = stream.local_addr().unwrap();
