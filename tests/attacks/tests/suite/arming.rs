@@ -7,7 +7,8 @@ use fnguard_attacks::program::{Policy, Program};
 use fnguard_attacks::sink::Tcp;
 
 fnguard_attacks::tests! { "arming":
-    constructor_runs_after, interposed_calls_are_seen, helper_before_arming, handed_down_listener,
+    constructor_runs_after, interposed_calls_are_seen, helper_before_arming, opened_before_arming,
+    handed_down_listener,
     armed_twice, static_program, musl_program, bad_input, threads_before_arming,
 }
 
@@ -103,6 +104,69 @@ fn helper_before_arming() {
     assert!(warnings.contains("child processes") && warnings.contains("shared writable map"), "{warnings}");
 }
 
+/// What a constructor opened before the launcher has armed, of each kind that reaches something:
+/// none of it is left to the function, and each is named. The launcher alone loads it so early.
+fn opened_before_arming() {
+    const NUMBERS: std::ops::RangeInclusive<i32> = 20..=28;
+    let sink = Tcp::on(FORBIDDEN);
+    let port = sink.address.port();
+    let source = format!(
+        "#define _GNU_SOURCE\n#include <arpa/inet.h>\n#include <fcntl.h>\n#include <signal.h>\n#include <sys/epoll.h>\n\
+        #include <sys/mman.h>\n#include <sys/signalfd.h>\n#include <sys/socket.h>\n#include <sys/syscall.h>\n\
+        #include <sys/time.h>\n#include <sys/timerfd.h>\n#include <errno.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
+        static void at(int from, int to) {{ if (from >= 0) {{ dup2(from, to); close(from); }} }}\n\
+        __attribute__((constructor)) static void run(void) {{\n\
+        const char *in = getenv(\"OPENER\"); if (!in || strcmp(in, program_invocation_short_name)) return;\n\
+        struct sockaddr_in a = {{.sin_family = AF_INET, .sin_port = htons({port})}};\n\
+        inet_aton(\"{FORBIDDEN}\", &a.sin_addr);\n\
+        at(socket(AF_INET, SOCK_STREAM, 0), 20); connect(20, (void *)&a, sizeof a);\n\
+        at(socket(AF_INET, SOCK_STREAM, 0), 21); listen(21, 8);\n\
+        char ring[256] = {{0}}; at(syscall(SYS_io_uring_setup, 4, ring), 22);\n\
+        at(memfd_create(\"x\", 0), 23);\n\
+        at(epoll_create1(0), 24);\n\
+        at(timerfd_create(CLOCK_MONOTONIC, 0), 25);\n\
+        at(open(\"/proc/self/mem\", O_RDWR), 26);\n\
+        at(open(\"/\", O_PATH | O_DIRECTORY), 27);\n\
+        sigset_t s; sigemptyset(&s); sigaddset(&s, SIGUSR1); at(signalfd(-1, &s, 0), 28);\n\
+        struct itimerval t = {{{{0}}, {{1000, 0}}}}; setitimer(ITIMER_REAL, &t, 0); }}\n"
+    );
+    let library = c_program(&source, &["-shared", "-fPIC", "-Wno-unused-result"]);
+    let attack = victim(["inherited", "20", "28"]);
+    // Unguarded: the constructor runs in the victim itself, and everything is there.
+    let plain = attack.clone().variable("LD_PRELOAD", text(&library)).variable("OPENER", "victim").run();
+    plain.finished();
+    let there = plain.list("inherited");
+    let possible: Vec<i32> =
+        NUMBERS.filter(|number| there.iter().any(|line| line.starts_with(&format!("{number} ")))).collect();
+    // io_uring may be switched off; the rest every kernel has.
+    assert!(possible.len() >= NUMBERS.count() - 1, "{}", plain.text());
+    assert_eq!((sink.connections(), plain.said("timer")), (1, 1), "{}", plain.text());
+    let run = |strict: bool| {
+        attack
+            .guard(&format!("{NET}[arm]\nstrict_init = {strict}\n"))
+            .variable("LD_PRELOAD", text(&library))
+            .variable("OPENER", "guarded")
+            .run()
+    };
+    let refused = run(true);
+    assert_eq!(refused.status, Some(125), "{}", refused.text());
+    let refusal = refused.records("refusal").remove(0).to_string();
+    let named = run(false);
+    named.finished();
+    let warnings = named.posture()["warnings"].to_string();
+    for number in possible {
+        let name = format!("descriptor {number} (");
+        assert!(refusal.contains(&name), "{name}: {refusal}");
+        assert!(warnings.contains(&name), "{name}: {warnings}");
+        assert!(
+            !named.list("inherited").iter().any(|line| line.starts_with(&format!("{number} "))),
+            "{name}: the function has it\n{}",
+            named.text()
+        );
+    }
+    assert_eq!(named.said("timer"), 0, "{}", named.text());
+}
+
 /// A listener that was there before: both would be asked, and the kernel allows one.
 fn handed_down_listener() {
     let attack = victim(["nothing"]);
@@ -192,8 +256,6 @@ fn bad_input() {
         assert_eq!(refused.status, Some(125), "{}", refused.text());
         assert!(refused.records("refusal")[0].to_string().contains("TOKEN"));
     }
-    let missing = Program::new([GUARDED, "", "/nonexistent/program"]);
-    let _ = missing;
     let outcome = Program::new(["/nonexistent/program"]).guard(NET).run();
     assert_eq!(outcome.status, Some(127), "{}", outcome.text());
 }

@@ -3,13 +3,13 @@
 use crate::attack::{FORBIDDEN, Guard, NET, VICTIM, fresh, text, victim};
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::Program;
-use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 fnguard_attacks::tests! { "logs":
     every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
-    inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
+    controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
     forged_in_pieces, hostile_registration, flood_hides_nothing, secrets_in_records,
 }
 
@@ -106,37 +106,48 @@ fn stdin_is_stdout() {
     assert!(shown.contains("= write -"), "{shown}");
 }
 
+/// A terminal of one's own: its two sides, and the name of the second.
+fn terminal() -> (std::fs::File, OwnedFd, String) {
+    // SAFETY: posix_openpt and its kin on a terminal of our own, which the files take.
+    unsafe {
+        let master = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        assert!(master >= 0 && libc::grantpt(master) == 0 && libc::unlockpt(master) == 0);
+        let mut name = [0 as libc::c_char; 64];
+        assert_eq!(libc::ptsname_r(master, name.as_mut_ptr(), 64), 0);
+        let name = std::ffi::CStr::from_ptr(name.as_ptr());
+        let slave = libc::open(name.as_ptr(), libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        assert!(slave >= 0);
+        let name = name.to_str().expect("a name").to_owned();
+        (std::fs::File::from_raw_fd(master), OwnedFd::from_raw_fd(slave), name)
+    }
+}
+
+/// What a terminal shows, up to a mark that is written to it last.
+fn shown_until(master: &mut std::fs::File, mark: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut some = [0u8; 4096];
+    loop {
+        let mut entry = libc::pollfd { fd: master.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry.
+        assert_eq!(unsafe { libc::poll(&mut entry, 1, 30_000) }, 1, "nobody writes {mark:?}");
+        let count = master.read(&mut some).expect("the terminal");
+        bytes.extend_from_slice(&some[..count]);
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((before, _)) = text.split_once(mark) {
+            return before.to_owned();
+        }
+    }
+}
+
 /// A terminal on 0, 1 and 2: written to by its number, and by its name.
 fn stdin_is_a_terminal() {
     let run = |program: Program| {
-        // SAFETY: posix_openpt and its kin on a terminal of our own.
-        let (master, name) = unsafe {
-            let master = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY);
-            assert!(master >= 0 && libc::grantpt(master) == 0 && libc::unlockpt(master) == 0);
-            let mut name = [0 as libc::c_char; 64];
-            assert_eq!(libc::ptsname_r(master, name.as_mut_ptr(), 64), 0);
-            (master, std::ffi::CStr::from_ptr(name.as_ptr()).to_owned())
-        };
-        // SAFETY: opens the terminal's other side.
-        let slave = unsafe { libc::open(name.as_ptr(), libc::O_RDWR | libc::O_NOCTTY) };
-        assert!(slave >= 0);
-        let outcome = program
-            .arguments([name.to_str().expect("a name")])
-            .inherit(slave, 0)
-            .inherit(slave, 1)
-            .inherit(slave, 2)
-            .run();
-        let mut bytes = vec![0u8; 65536];
-        // SAFETY: our own descriptors and buffer.
-        let count = unsafe {
-            libc::fcntl(master, libc::F_SETFL, libc::O_NONBLOCK);
-            let count = libc::read(master, bytes.as_mut_ptr().cast(), bytes.len());
-            libc::close(master);
-            libc::close(slave);
-            count
-        };
-        bytes.truncate(usize::try_from(count).unwrap_or(0));
-        (outcome, String::from_utf8_lossy(&bytes).into_owned())
+        let (mut master, slave, name) = terminal();
+        let number = slave.as_raw_fd();
+        let outcome =
+            program.arguments([&name]).inherit(number, 0).inherit(number, 1).inherit(number, 2).run();
+        std::fs::File::from(slave).write_all(b"the end").expect("the terminal");
+        (outcome, shown_until(&mut master, "the end"))
     };
     let attack = victim(["write-terminal", SECRET]);
     let (_, shown) = run(attack.clone());
@@ -144,6 +155,31 @@ fn stdin_is_a_terminal() {
     let (outcome, shown) = run(with_secret(attack).guard(POLICY));
     outcome.finished();
     assert!(!shown.contains(SECRET), "{shown}");
+}
+
+/// The session's own terminal by the name that every session has for it, past both streams.
+fn controlling_terminal() {
+    // Who leads the session ends last: with it the terminal hangs up, and what it shows is gone.
+    let script = "\"$@\" 9<&-; s=$?; echo the end > /dev/tty; read x <&9; exit $s";
+    let run = |program: Program| {
+        let (mut master, slave, _) = terminal();
+        let (wait, go) = std::io::pipe().expect("a pipe");
+        let running = program
+            .under(["setsid", "--ctty", "--wait", "sh", "-c", script, "sh"])
+            .inherit(slave.as_raw_fd(), 0)
+            .inherit(wait.as_raw_fd(), 9)
+            .start();
+        let shown = shown_until(&mut master, "the end");
+        drop(go);
+        (running.finish(), shown)
+    };
+    let attack = victim(["write-to", "/dev/tty", SECRET]);
+    let (_, shown) = run(attack.clone());
+    assert!(shown.contains(SECRET), "{shown}");
+    let (outcome, shown) = run(with_secret(attack).guard(POLICY));
+    outcome.finished();
+    assert!(!shown.contains(SECRET), "{shown}");
+    outcome.only_record("files", "openat", "/dev/tty");
 }
 
 /// A copy of stdout under another number, and sockets that lead out.

@@ -13,6 +13,7 @@ mod logs;
 mod memory;
 mod network;
 mod notifications;
+mod platform;
 mod posture;
 mod process;
 mod secrets;
@@ -32,6 +33,7 @@ fn main() {
             kernel::TESTS,
             notifications::TESTS,
             arming::TESTS,
+            platform::TESTS,
             posture::TESTS,
             load::TESTS,
         ],

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fnguard_attacks::tests! { "posture":
     all_is_held, no_seccomp, seccomp_that_only_seems_to_work, no_landlock, privileges_refused,
-    killed_for_trying, calls_that_only_seem_to_work, limit_that_only_seems_to_be_set,
+    killed_for_trying, no_new_privs_refused, privileges_that_only_seem_given_up, calls_that_only_seem_to_work, limit_that_only_seems_to_be_set,
     seccomp_or_nothing,
 }
 
@@ -130,11 +130,6 @@ fn privileges_refused() {
     refused(&answers, "unsupported", "network");
     let posture = degraded(&answers, &BY_FILTER);
     assert!(posture["warnings"].to_string().contains("no_new_privs"), "{posture}");
-    let answers = [format!("prctl:{}={}", libc::PR_SET_NO_NEW_PRIVS, libc::EPERM)];
-    if is_root() {
-        // Impose itself needs the option where the caller is no root.
-        refused(&answers, "unsupported", "network");
-    }
     // Without PDEATHSIG the function does not end with the arbiter by itself: named.
     let answers = [format!("prctl:{}={}", libc::PR_SET_PDEATHSIG, libc::EPERM)];
     let outcome = below(victim(["nothing"]).guard(&policy("refuse")), &answers);
@@ -146,6 +141,16 @@ fn privileges_refused() {
     );
 }
 
+/// One option refused. Whoever imposes that on an ordinary user has had to set the option before.
+fn no_new_privs_refused() -> Verdict {
+    if !is_root() {
+        return Verdict::NotPossible("the option is set for an ordinary user who is filtered".to_owned());
+    }
+    let answers = [format!("prctl:{}={}", libc::PR_SET_NO_NEW_PRIVS, libc::EPERM)];
+    refused(&answers, "unsupported", "network");
+    Verdict::Holds
+}
+
 /// Some platforms kill for trying: another attempt leaves it out, where the policy allows less.
 fn killed_for_trying() {
     let answers = [format!("{SECCOMP}=kill")];
@@ -154,18 +159,25 @@ fn killed_for_trying() {
     assert_eq!(posture["mechanism"], "none");
 }
 
-/// Dropping capabilities, no_new_privs, the limit: answered with 0 by something in between.
-fn calls_that_only_seem_to_work() {
-    if is_root() {
-        // no_new_privs is not set although the call says so; with capabilities the filter could
-        // be installed all the same.
-        let answers = [format!("prctl:{}=0", libc::PR_SET_NO_NEW_PRIVS)];
-        refused(&answers, "unsupported", "syscalls");
-        degraded(&answers, &[&BY_FILTER[..], &["files"]].concat());
-        let answers = [format!("{}=0", libc::SYS_capset)];
-        refused(&answers, "not_held", "capabilities");
-        degraded(&answers, &["capabilities"]);
+/// Dropping capabilities and no_new_privs answered with 0 by something in between. An ordinary user
+/// has no capability to keep, and the option already.
+fn privileges_that_only_seem_given_up() -> Verdict {
+    if !is_root() {
+        return Verdict::NotPossible("an ordinary user has no privilege to keep".to_owned());
     }
+    // no_new_privs is not set although the call says so; with capabilities the filter could
+    // be installed all the same.
+    let answers = [format!("prctl:{}=0", libc::PR_SET_NO_NEW_PRIVS)];
+    refused(&answers, "unsupported", "syscalls");
+    degraded(&answers, &[&BY_FILTER[..], &["files"]].concat());
+    let answers = [format!("{}=0", libc::SYS_capset)];
+    refused(&answers, "not_held", "capabilities");
+    degraded(&answers, &["capabilities"]);
+    Verdict::Holds
+}
+
+/// Other calls answered with 0 by something in between.
+fn calls_that_only_seem_to_work() {
     // The function does not end with the arbiter although the call says so.
     let answers = [format!("prctl:{}=0", libc::PR_SET_PDEATHSIG)];
     let outcome = below(victim(["nothing"]).guard(&policy("refuse")), &answers);

@@ -10,6 +10,11 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("vmsplice-change", [first, second]) => vmsplice_change(first, second),
         ("reopen", []) => reopen(),
         ("write-to", [path, text]) => write_to(path, text),
+        ("open-to-write", [path]) => {
+            let path = CString::new(*path).expect("no NUL");
+            let flags = libc::O_WRONLY | libc::O_NOCTTY | libc::O_NONBLOCK;
+            say("open", call!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0).min(0));
+        }
         ("write-number", [number, text]) => write_number(number, text),
         ("write-create", [path, text @ ..]) => write_create(path, text.first().copied().unwrap_or_default()),
         ("write-terminal", [text, name]) => write_terminal(text, name),
