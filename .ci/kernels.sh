@@ -103,13 +103,12 @@ kernel_run() {
     [ "$release" != 6.12 ] || words=${FNGUARD_KERNEL_TESTS:-"platform:: arming:: posture:: network:: exec:: files:: memory:: process::"}
     script=$directory/script
     cat > "$script" <<SCRIPT
-cd "$PWD/tests/attacks"
 echo "kernel \$(uname -r)"
 status=0
 "$program" $words || status=1
 FNGUARD_ATTACKS_AS_USER=1 "$program" $words || status=1
 echo "guest: status \$status"
 SCRIPT
-    boot "$directory" "$script" "${FNGUARD_KERNEL_SECONDS:-3600}" | tr -d '\r' | tee "$directory/serial"
+    boot "$directory" "$script" "${FNGUARD_KERNEL_SECONDS:-3600}" | sed -u 's|\r$||' | tee "$directory/serial"
     grep -q '^guest: status 0$' "$directory/serial"
 }

@@ -39,6 +39,15 @@ fn counting(address: &str) -> (String, Arc<AtomicU64>, Arc<AtomicBool>, std::thr
     (to, count, stop, thread)
 }
 
+/// Whether a signal leaves a call alone that the arbiter has seen: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+/// (Linux 5.19), by the kernel's age.
+fn waits_unless_killed() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    let mut numbers = release.split(['.', '-', '+']).map_while(|number| number.trim().parse::<u32>().ok());
+    let release = (numbers.next().expect("a version"), numbers.next().unwrap_or(0));
+    release >= (5, 19)
+}
+
 /// How many connections wait to be accepted at an address: the kernel shows it as the listener's
 /// receive queue (proc_net_tcp).
 fn queued(to: &str) -> u64 {
@@ -79,8 +88,14 @@ pub fn connects_are_made_once(policy: &str) {
     assert_eq!(guarded.said("others"), 0, "{}", guarded.text());
     assert_eq!(went + interrupted, i64::from(total));
     let accepted = count.load(Ordering::SeqCst) as i64 - 1;
-    assert_eq!(accepted, went, "made {accepted}, told {went}, interrupted {interrupted}");
-    assert!(went > i64::from(total) / 2, "{}", guarded.text());
+    let told = format!("made {accepted}, told {went}, interrupted {interrupted}");
+    if waits_unless_killed() {
+        assert_eq!(accepted, went, "{told}");
+        assert!(went > i64::from(total) / 2, "{told}");
+    } else {
+        // As in connect(2) itself: interrupted, the connection may come about all the same, once.
+        assert!(went > 0 && (went..=went + interrupted).contains(&accepted), "{told}");
+    }
     guarded.no_record();
 }
 

@@ -92,8 +92,8 @@ fn code_is_refused() {
     assert!(!guarded.violations("memory", "mmap", "").is_empty(), "{}", guarded.text());
 }
 
-/// With WAIT_KILLABLE_RECV (5.19) a signal does not interrupt them; without, the arbiter answers
-/// from memory.
+/// With WAIT_KILLABLE_RECV (5.19) a signal does not interrupt them; without, none is made twice, and
+/// none fails otherwise than a kernel's own would.
 fn interrupted_calls_are_made_once() {
     crate::notifications::connects_are_made_once(&policy(""));
 }
