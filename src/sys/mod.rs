@@ -19,5 +19,6 @@ pub mod raw;
 pub mod seccomp;
 pub mod signal;
 pub mod stack;
+pub mod terminal;
 
 pub use raw::Errno;
