@@ -6,15 +6,13 @@
 //! 1. `SingleThreaded`: the inventory;
 //! 2. `Captured`: the secrets leave the environment;
 //! 3. `InChild`: the fork; the parent becomes the arbiter;
-//! 4. `Redirected`: the pipes stand in for stdout and stderr;
+//! 4. `Redirected`: the pipes, or a pseudo-terminal, stand in for the standard descriptors;
 //! 5. `Unprivileged`: capabilities, limits, no_new_privs; then `Entered`: the domain;
 //! 6. `Confined`: the filter; the arbiter takes the listener;
 //! 7. the arbiter reads back what is in force, says so in one line, and lets the function go on.
 
 use crate::arbiter::begin::{self, Beginning};
-use crate::confine::{
-    self, Confined, Entered, InChild, Inherited, Redirected, Side, StandardPipes, Unprivileged,
-};
+use crate::confine::{self, Confined, Entered, InChild, Inherited, Redirected, Side, Streams, Unprivileged};
 use crate::error::ArmError;
 use crate::inventory::{self, Inventory};
 use crate::link::handshake::{Reply, Step, hear, tell};
@@ -45,6 +43,8 @@ pub(crate) struct Launch {
     pub(crate) program: CString,
     /// Its arguments, the first being its name.
     pub(crate) arguments: Vec<CString>,
+    /// Whether it gets a pseudo-terminal in place of pipes.
+    pub(crate) terminal: bool,
 }
 
 /// What is tried, and what is left out where the first attempt's process was killed for trying.
@@ -91,8 +91,14 @@ pub(crate) fn arm(
         Way::Launch(_) => None,
     };
     for attempt in [Attempt::Whole, Attempt::WithoutKernel] {
-        let domain = confine::prepare_domain(policy, &programs.executable, own_code.as_deref());
-        let pipes = confine::StandardPipes::open()?;
+        let streams = match way {
+            Way::Launch(Launch { terminal: true, .. }) => {
+                Streams::Terminal(Box::new(confine::PseudoTerminal::open()?))
+            }
+            _ => Streams::Pipes(confine::StandardPipes::open()?),
+        };
+        let domain =
+            confine::prepare_domain(policy, &programs.executable, own_code.as_deref(), streams.terminal());
         let (arbiter_end, function_end) =
             network::packet_pair().map_err(ArmError::call("making the handshake's sockets"))?;
         match confine::fork(&single, captured)? {
@@ -103,7 +109,7 @@ pub(crate) fn arm(
                     FunctionSide {
                         compiled,
                         parent,
-                        pipes,
+                        streams,
                         inherited: &inventory.inherited,
                         allowed: allowed(policy, own_code.as_deref()),
                         domain,
@@ -145,7 +151,7 @@ pub(crate) fn arm(
                     function: child,
                     pidfd,
                     socket: arbiter_end,
-                    pipes,
+                    streams,
                     captured: kept,
                     inventory: &inventory,
                     programs: &programs,
@@ -216,7 +222,7 @@ fn allowed<'a>(policy: &'a Policy, own_code: Option<&'a str>) -> Allowed<'a> {
 struct FunctionSide<'a> {
     compiled: &'a Compiled,
     parent: i32,
-    pipes: StandardPipes,
+    streams: Streams,
     inherited: &'a Inherited,
     allowed: Allowed<'a>,
     domain: Result<confine::Domain, Errno>,
@@ -228,7 +234,7 @@ struct FunctionSide<'a> {
 
 /// Steps 4 to 6, in the child. Whether a listener holds it.
 fn become_function(child: InChild, side: FunctionSide<'_>) -> Result<bool, ArmError> {
-    let redirected = confine::redirect(child, side.pipes, side.inherited)?;
+    let redirected = confine::redirect(child, side.streams, side.inherited)?;
     let unprivileged = confine::drop_privileges(redirected, side.parent)?;
     let trial = Trial::before(side.allowed, side.parent);
     let entered = confine::enter(side.domain, side.wants_domain, &unprivileged);
@@ -339,7 +345,7 @@ const STEPS: (
     fn(bool) -> Result<(Inventory, SingleThreaded), ArmError>,
     fn(&mut InitialEnvironment, &Policy, &SingleThreaded) -> Result<Captured, ArmError>,
     fn(&SingleThreaded, Captured) -> Result<Side, ArmError>,
-    fn(InChild, StandardPipes, &Inherited) -> Result<Redirected, ArmError>,
+    fn(InChild, Streams, &Inherited) -> Result<Redirected, ArmError>,
     fn(Redirected, i32) -> Result<Unprivileged, ArmError>,
     fn(Result<confine::Domain, Errno>, bool, &Unprivileged) -> Entered,
     fn(&Program, bool, Unprivileged, Entered) -> Result<Confined, ArmError>,

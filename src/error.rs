@@ -90,6 +90,8 @@ pub(crate) enum ArmError {
     /// What the child could not do: its own error, with code and remedy, carried over.
     #[error("{message}")]
     InChild { code: String, message: String, remedy: String },
+    #[error("a pseudo-terminal was asked for, and stdin and stdout are not both a terminal")]
+    NoTerminal,
 }
 
 impl ArmError {
@@ -133,6 +135,7 @@ impl ArmError {
             ArmError::ChildEnded { .. } => {
                 "the platform kills what arming needs: set [arm] on_unsupported = \"degrade\""
             }
+            ArmError::NoTerminal => "leave --tty out, or start it where both are a terminal",
             ArmError::ReadBack { .. } => "report this: arming said one thing and the kernel another",
             ArmError::InChild { remedy, .. } => remedy,
         }
@@ -158,6 +161,7 @@ impl ArmError {
             ArmError::ChildEnded { .. } => "child_ended",
             ArmError::ReadBack { .. } => "read_back",
             ArmError::InChild { code, .. } => code,
+            ArmError::NoTerminal => "no_terminal",
         }
     }
 }

@@ -134,7 +134,7 @@ pub use handler::{RedactedError, is_armed, posture, protect, secret, trace_viola
 #[cfg(feature = "aws")]
 pub use handler::{aws_credentials, aws_session_token};
 #[cfg(guarded_platform)]
-pub use start::{LaunchError, find_program, launch};
+pub use start::{LaunchError, Streams, find_program, launch};
 
 /// What the macro's expansion uses. Not part of the public face: it changes without notice.
 #[doc(hidden)]

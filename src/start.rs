@@ -234,13 +234,23 @@ mod constructor {
     }
 }
 
+/// What a launched program's standard descriptors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// stdin is the launcher's own; stdout and stderr are pipes to the arbiter.
+    Inherited,
+    /// One pseudo-terminal for all three, in a session of the program's own. The launcher's own
+    /// stdin and stdout must be a terminal.
+    Terminal,
+}
+
 /// Arms this process by a compiled policy and becomes `program`: what a launcher does. Returns
 /// only where that is refused; the exit status by convention is 125, 126 where the program can't
 /// be run, 127 where there is none.
 ///
 /// The calling process must have one thread. Its parent sees the program's exit status or signal.
 #[allow(unsafe_code)]
-pub fn launch(compiled: &Compiled, program: &OsStr, arguments: &[&OsStr]) -> LaunchError {
+pub fn launch(compiled: &Compiled, program: &OsStr, arguments: &[&OsStr], streams: Streams) -> LaunchError {
     use std::os::unix::ffi::OsStrExt;
     unsafe extern "C" {
         static mut environ: *mut *mut std::ffi::c_char;
@@ -268,7 +278,8 @@ pub fn launch(compiled: &Compiled, program: &OsStr, arguments: &[&OsStr]) -> Lau
     // SAFETY: the launcher has changed nothing in its environment, so this is the initial array;
     // arming proves that there is one thread.
     let mut environment = unsafe { InitialEnvironment::new(environ) };
-    let way = Way::Launch(Launch { program: program_path, arguments: list });
+    let terminal = streams == Streams::Terminal;
+    let way = Way::Launch(Launch { program: program_path, arguments: list, terminal });
     match arm::arm(compiled, &mut environment, &way) {
         Err(error) => refuse(&error),
         Ok(()) => LaunchError { status: 125, message: "arming came back".to_owned() },

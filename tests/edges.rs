@@ -66,6 +66,7 @@ const ARBITER: &[(&str, &[&str])] = &[
             "output",
             "pending",
             "serve",
+            "terminal",
             "vault",
             "witness",
         ],
@@ -75,12 +76,14 @@ const ARBITER: &[(&str, &[&str])] = &[
     ("lifetime", &["mod"]),
     ("serve", &["calls", "mod", "target"]),
     // Deciding what a call asks, and performing it: through `target` alone is another process touched.
-    ("calls", &["images", "mod", "names", "target"]),
+    ("calls", &["images", "mod", "names", "target", "terminal"]),
     ("links", &["mod"]),
     ("pending", &["target"]),
     // Keeps what it has told, in a form that a link carries.
     ("witness", &["output", "recent"]),
     ("recent", &[]),
+    // Where the platform's terminal has gone, the pump that holds the function's is told.
+    ("terminal", &["output"]),
     // Fuzz targets' ways in; not in a build.
     ("fuzzing", &["names", "target"]),
     // These know nothing of the arbiter, so each can be tested by itself.

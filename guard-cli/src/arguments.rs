@@ -39,7 +39,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The policy is, in this order: --policy; the one that #[guarded] put into the program's own binary;\n./guard.toml. `run` always arms: the keys `[arm] release` and `debug` speak to the attribute.\n\nExit status: 125 if fnguard itself fails, 126 if PROGRAM can't be executed, 127 if it is not found,\nelse PROGRAM's own; killed by a signal, fnguard ends by the same one (as pid 1: 128 + its number).\n\nPROGRAM's stdout and stderr are pipes to the guard, which redacts secrets in them: isatty(3) says no\nthere, whatever fnguard's own are, and no option gives it a pseudo-terminal yet. Standard input is PROGRAM's, untouched.\n\nExamples:\n  fnguard run -- ./target/release/my-function\n  fnguard run --policy guard.toml -- python3 handler.py\n  fnguard run --audit -- node index.js      report what the policy would refuse, and refuse nothing"
+    after_help = "The policy is, in this order: --policy; the one that #[guarded] put into the program's own binary;\n./guard.toml. `run` always arms: the keys `[arm] release` and `debug` speak to the attribute.\n\nExit status: 125 if fnguard itself fails, 126 if PROGRAM can't be executed, 127 if it is not found,\nelse PROGRAM's own; killed by a signal, fnguard ends by the same one (as pid 1: 128 + its number).\n\nPROGRAM's stdout and stderr are pipes to the guard, which redacts secrets in them: isatty(3) says no\nthere, whatever fnguard's own are. Standard input is PROGRAM's, untouched, and so is the terminal's job control.\n\nWith --tty, PROGRAM gets a pseudo-terminal in a session of its own, as under script(1) or docker run -it.\nstdout and stderr are one stream then: it comes out on fnguard's stdout, redacted, and only fnguard's own\nrecords on stderr (2>guard.log keeps them off the screen). ^C and ^Z are PROGRAM's; a shell needs [exec] rules.\n\nExamples:\n  fnguard run -- ./target/release/my-function\n  fnguard run --policy guard.toml -- python3 handler.py\n  fnguard run --tty -- python3              a prompt, colours, line editing\n  fnguard run --audit -- node index.js      report what the policy would refuse, and refuse nothing"
 )]
 pub(crate) struct Run {
     /// The policy to hold the program to.
@@ -48,6 +48,9 @@ pub(crate) struct Run {
     /// Let network, exec and files through, and report what would have been refused.
     #[arg(long)]
     pub(crate) audit: bool,
+    /// Give the program a pseudo-terminal; stdin and stdout must be a terminal.
+    #[arg(long)]
+    pub(crate) tty: bool,
     /// The program, found as the shell would find it, and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub(crate) command: Vec<OsString>,

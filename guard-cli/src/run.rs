@@ -3,7 +3,9 @@
 use crate::OWN_FAILURE;
 use crate::arguments;
 use crate::finding::{self, Found};
+use fnguard::Streams;
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 pub(crate) struct Request {
     policy: Option<PathBuf>,
     audit: bool,
+    tty: bool,
     program: OsString,
     arguments: Vec<OsString>,
 }
@@ -23,6 +26,7 @@ impl From<arguments::Run> for Request {
         Request {
             policy: run.policy,
             audit: run.audit,
+            tty: run.tty,
             // The grammar asks for one at least.
             program: command.next().unwrap_or_default(),
             arguments: command.collect(),
@@ -31,14 +35,14 @@ impl From<arguments::Run> for Request {
 }
 
 impl Request {
-    /// Understands `run [--policy FILE] [--audit] [--] PROGRAM ARGUMENTS…`, and nothing else: what
+    /// Understands `run [--policy FILE] [--audit] [--tty] [--] PROGRAM ARGUMENTS…`, and nothing else: what
     /// has any other form (help, mistakes) is left to the grammar. A test holds the two together.
     pub(crate) fn quickly(given: &[OsString]) -> Option<Self> {
         let mut rest = given.iter();
         if rest.next()? != "run" {
             return None;
         }
-        let (mut policy, mut audit) = (None, false);
+        let (mut policy, mut audit, mut tty) = (None, false, false);
         let program = loop {
             let argument = rest.next()?;
             let bytes = argument.as_bytes();
@@ -46,6 +50,8 @@ impl Request {
                 break rest.next()?;
             } else if argument == "--audit" && !audit {
                 audit = true;
+            } else if argument == "--tty" && !tty {
+                tty = true;
             } else if argument == "--policy" && policy.is_none() {
                 // A value that looks like an option is a mistake to be told of.
                 policy = Some(PathBuf::from(rest.next().filter(|file| !file.as_bytes().starts_with(b"-"))?));
@@ -60,12 +66,19 @@ impl Request {
         if policy.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
             return None;
         }
-        Some(Request { policy, audit, program: program.clone(), arguments: rest.cloned().collect() })
+        Some(Request { policy, audit, tty, program: program.clone(), arguments: rest.cloned().collect() })
     }
 }
 
 /// Becomes the arbiter above the program. Returns only where that fails.
 pub(crate) fn run(request: Request) -> ExitCode {
+    if request.tty && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return fail(
+            "--tty: stdin and stdout must both be a terminal, and one of them is none (a pipe, a file); \
+             leave --tty out, or start it in a terminal, in a script by `script -qec COMMAND`",
+            OWN_FAILURE.into(),
+        );
+    }
     let program = match fnguard::find_program(&request.program) {
         Ok(program) => program,
         Err(error) => return fail(&error.to_string(), error.status),
@@ -75,7 +88,8 @@ pub(crate) fn run(request: Request) -> ExitCode {
     match compiled {
         Ok(compiled) => {
             let arguments: Vec<&OsStr> = request.arguments.iter().map(OsString::as_os_str).collect();
-            let error = fnguard::launch(&compiled, &request.program, &arguments);
+            let streams = if request.tty { Streams::Terminal } else { Streams::Inherited };
+            let error = fnguard::launch(&compiled, &request.program, &arguments, streams);
             fail(&error.to_string(), error.status)
         }
         Err(error) => fail(&format!("{error:#}"), OWN_FAILURE.into()),
@@ -108,9 +122,10 @@ mod tests {
             let given: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             Request::quickly(&given)
         };
-        let request = parse("run --policy g.toml --audit -- /bin/a --audit -- x").unwrap();
+        let request = parse("run --policy g.toml --audit --tty -- /bin/a --audit -- x").unwrap();
         assert_eq!(request.policy, Some(PathBuf::from("g.toml")));
-        assert!(request.audit);
+        assert!(request.audit && request.tty);
+        assert!(!parse("run -- /bin/a --tty").unwrap().tty);
         assert_eq!(request.program, "/bin/a");
         assert_eq!(request.arguments, ["--audit", "--", "x"]);
         for other in [
@@ -132,7 +147,7 @@ mod tests {
         fn quick_is_the_grammar(
             words in proptest::collection::vec(
                 prop_oneof![
-                    Just("--"), Just("--audit"), Just("--policy"), Just("--policy=p"), Just("--policy="),
+                    Just("--"), Just("--audit"), Just("--tty"), Just("--policy"), Just("--policy=p"), Just("--policy="),
                     Just("a"), Just("-x"), Just(""), Just("-"), Just("run"), Just("--help"),
                 ],
                 0..7,

@@ -95,7 +95,8 @@ fn main() {
         Ok((function, compiled)) => {
             let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
             let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
-            let error = fnguard::launch(&compiled, function.as_os_str(), &arguments);
+            let error =
+                fnguard::launch(&compiled, function.as_os_str(), &arguments, fnguard::Streams::Inherited);
             refuse("not_started", error.to_string(), "package the function again with `fnguard package`");
             error.status
         }

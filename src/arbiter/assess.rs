@@ -24,10 +24,18 @@ pub(super) struct Found {
     pub(super) domain: DomainFound,
     /// Whether the arbiter is under a filter of its own.
     pub(super) confined_alone: bool,
-    /// The arbiter's ends of the pipes that are to be the function's 1 and 2.
-    pub(super) pipes: [Identity; 2],
+    /// What the function's standard descriptors are to be.
+    pub(super) streams: Streams,
     /// What the platform's 1 and 2 refer to.
     pub(super) originals: Vec<Vec<u8>>,
+}
+
+/// What the arbiter has the other end of.
+pub(super) enum Streams {
+    /// Pipes for 1 and 2; the arbiter's ends.
+    Pipes([Identity; 2]),
+    /// A terminal for 0, 1 and 2, by its name.
+    Terminal(String),
 }
 
 /// What the function's process said of itself, where there is nobody else to ask.
@@ -90,19 +98,25 @@ pub(super) fn judge_domain(
 }
 
 /// Whether both streams of the function end in the arbiter's pipes, whose reading ends it can't open,
-/// and nothing else leads to the platform's.
+/// or in the terminal whose other end the arbiter has; and nothing else leads to the platform's.
 fn judge_logs(found: &Found) -> Held {
     let not_held = |reason: String| Held::NotHeld { reason };
-    for (number, pipe) in [(1, found.pipes[0]), (2, found.pipes[1])] {
-        if found.seen.target(number) != Some(format!("pipe:[{}]", pipe.inode).as_bytes()) {
-            return not_held(format!("descriptor {number} is not the arbiter's pipe"));
+    match &found.streams {
+        Streams::Pipes(pipes) => {
+            if let Some(reason) = judge_pipes(&found.seen, pipes) {
+                return not_held(reason);
+            }
         }
-        if pipe.mode & 0o777 != 0o200 {
-            return not_held(format!(
-                "the pipe of descriptor {number} has mode {:03o}, so that what is written there can be \
-                 read back: expected 200",
-                pipe.mode & 0o777
-            ));
+        Streams::Terminal(name) => {
+            let strange = (0..=2).find(|&number| found.seen.target(number) != Some(name.as_bytes()));
+            if let Some(number) = strange {
+                return not_held(format!("descriptor {number} is not the terminal {name}"));
+            }
+            // Whoever holds a master reads what is written to its terminal, before it is redacted.
+            let master = |fd: &&posture::Descriptor| fd.target.ends_with(b"/ptmx");
+            if let Some(fd) = found.seen.descriptors.iter().find(master) {
+                return not_held(format!("descriptor {} is the other end of a terminal", fd.number));
+            }
         }
     }
     let past = |fd: &&posture::Descriptor| fd.writable && found.originals.contains(&fd.target);
@@ -110,6 +124,23 @@ fn judge_logs(found: &Found) -> Held {
         Some(fd) => not_held(format!("descriptor {} leads to the platform's own log", fd.number)),
         None => Held::Held,
     }
+}
+
+/// What is wrong with the function's pipes.
+fn judge_pipes(seen: &Seen, pipes: &[Identity; 2]) -> Option<String> {
+    for (number, pipe) in [(1, pipes[0]), (2, pipes[1])] {
+        if seen.target(number) != Some(format!("pipe:[{}]", pipe.inode).as_bytes()) {
+            return Some(format!("descriptor {number} is not the arbiter's pipe"));
+        }
+        if pipe.mode & 0o777 != 0o200 {
+            return Some(format!(
+                "the pipe of descriptor {number} has mode {:03o}, so that what is written there can be \
+                 read back: expected 200",
+                pipe.mode & 0o777
+            ));
+        }
+    }
+    None
 }
 
 /// The posture: every control, and whether it is held, from what was seen and not from what was

@@ -5,13 +5,14 @@ use super::assess::{self, DomainFound, Found, Told};
 use super::images::Images;
 use super::invocations::Invocations;
 use super::links::Links;
-use super::output::{Outlet, Output, Start, carry};
+use super::output::{Outlet, Output, Source, Start, carry};
 use super::pending::Pending;
 use super::serve::{self, Servers};
+use super::terminal::Terminal;
 use super::vault::Vault;
 use super::witness::Witness;
 use super::{Arbiter, lifetime};
-use crate::confine::{self, DomainState, Programs, StandardPipes};
+use crate::confine::{self, DomainState, Programs, StandardPipes, Streams};
 use crate::error::ArmError;
 use crate::inventory::Inventory;
 use crate::link::handshake::{Reply, Step, hear, tell};
@@ -34,7 +35,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) function: i32,
     pub(crate) pidfd: OwnedFd,
     pub(crate) socket: OwnedFd,
-    pub(crate) pipes: StandardPipes,
+    pub(crate) streams: Streams,
     pub(crate) captured: Captured,
     pub(crate) inventory: &'a Inventory,
     pub(crate) programs: &'a Programs,
@@ -154,16 +155,16 @@ fn become_arbiter(
     (domain, domain_found): (DomainState, DomainFound),
     told: &Told,
 ) -> Result<(Arc<Arbiter>, OwnedFd, OwnedFd), ArmError> {
-    let Beginning { compiled, function, pidfd, socket, pipes, captured, .. } = beginning;
+    let Beginning { compiled, function, pidfd, socket, streams, captured, .. } = beginning;
     let policy = &compiled.policy;
-    let StandardPipes { stdin, stdout, stderr } = pipes;
-    // The writing ends are the function's alone, or its end would never be seen.
-    let (stdout, stderr) = (stdout.0, stderr.0);
+    let has_terminal = streams.terminal().is_some();
 
     let confined_alone = confine_self(compiled, beginning.may_filter);
     let signals = take_signals()?;
-    let (out, err) = outlets()?;
-    let terminal = descriptor::borrow_number(2).is_some_and(descriptor::is_terminal);
+    let (out, err) = outlets(has_terminal)?;
+    let for_a_person = descriptor::borrow_number(2).is_some_and(descriptor::is_terminal);
+    // The writing ends are the function's alone, or its end would never be seen.
+    let (sources, input) = ends(streams, out, &err)?;
 
     let (waits_killable, listener_error, listener) = match listener {
         Ok((number, killable)) => {
@@ -179,7 +180,7 @@ fn become_arbiter(
     let weak: Vec<(String, String)> =
         matcher.weak().iter().map(|weak| (weak.name.clone(), weak.reason.to_string())).collect();
     let options = Options {
-        style: if terminal { Style::Terminal } else { Style::Json },
+        style: if for_a_person { Style::Terminal } else { Style::Json },
         emf: policy.report.emf.as_deref().and_then(|namespace| Namespace::new(namespace).ok()),
         ..Options::default()
     };
@@ -205,6 +206,7 @@ fn become_arbiter(
         output: OnceLock::new(),
         names: OnceLock::new(),
         posture_line: OnceLock::new(),
+        terminal: input.terminal(),
     });
     let talking = || ArmError::call("talking to the function's process");
     tell(socket.as_fd(), &Reply::Go).map_err(talking())?;
@@ -230,8 +232,17 @@ fn become_arbiter(
     };
 
     let seen = posture::see(function).map_err(ArmError::call("reading the function's entries in /proc"))?;
-    let identity = |fd: &OwnedFd| {
-        descriptor::identify(fd.as_fd()).map_err(ArmError::call("looking at the function's pipes"))
+    let expected = match (&arbiter.terminal, sources.as_slice()) {
+        (None, [stdout, stderr]) => {
+            let identity = |source: &Start| {
+                descriptor::identify(source.reader.as_fd())
+                    .map_err(ArmError::call("looking at the function's pipes"))
+            };
+            assess::Streams::Pipes([identity(stdout)?, identity(stderr)?])
+        }
+        (terminal, _) => assess::Streams::Terminal(
+            terminal.as_ref().map(|terminal| terminal.name().to_owned()).unwrap_or_default(),
+        ),
     };
     let found = Found {
         seen,
@@ -239,7 +250,7 @@ fn become_arbiter(
         listener_error,
         domain: domain_found,
         confined_alone,
-        pipes: [identity(&stdout)?, identity(&stderr)?],
+        streams: expected,
         originals: [1, 2].into_iter().filter_map(posture::own_target).collect(),
     };
     let mut record = assess::posture_record(&arbiter, compiled, &found, told);
@@ -253,13 +264,19 @@ fn become_arbiter(
     assess::refuse_what_is_not_held(&arbiter, policy, &record, &found, &err)?;
     let _ = arbiter.posture_line.set(assess::describe(&record));
     arbiter.witness.record(record);
-    tell(socket.as_fd(), &Reply::Go).map_err(talking())?;
+    if let Some(terminal) = &arbiter.terminal {
+        make_raw(terminal);
+    }
     // What it writes and asks from now on waits in its pipes, its link and the listener; if no
     // thread can be started, it is killed.
-    start_threads(&arbiter, out, err, stdout, stderr)?;
-    if let Some((_, writer)) = stdin {
-        carry_input(writer)?;
+    let started = tell(socket.as_fd(), &Reply::Go)
+        .map_err(talking())
+        .and_then(|()| start_threads(&arbiter, err, sources))
+        .and_then(|()| start_input(&arbiter, input));
+    if let (Err(_), Some(terminal)) = (&started, &arbiter.terminal) {
+        terminal.restore();
     }
+    started?;
     // Until here a refusal is said on the platform's own stderr.
     close_standard_descriptors();
     Ok((arbiter, pidfd, signals))
@@ -302,8 +319,9 @@ fn take_signals() -> Result<OwnedFd, ArmError> {
     signal::descriptor().map_err(ArmError::call("making a signal descriptor"))
 }
 
-/// The platform's stdout and stderr; one outlet where they are one file.
-fn outlets() -> Result<(Arc<Outlet>, Arc<Outlet>), ArmError> {
+/// The platform's stdout and stderr; one outlet where they are one file. A terminal among them is
+/// raw while the function has one of its own.
+fn outlets(raw: bool) -> Result<(Arc<Outlet>, Arc<Outlet>), ArmError> {
     let copy = |number| {
         let fd = descriptor::borrow_number(number)
             .map_or_else(|| path::open(c"/dev/null", libc::O_WRONLY), |fd| descriptor::duplicate_from(fd, 3));
@@ -311,9 +329,63 @@ fn outlets() -> Result<(Arc<Outlet>, Arc<Outlet>), ArmError> {
     };
     let (out, err) = (copy(1)?, copy(2)?);
     let same = descriptor::identify(out.as_fd()).ok() == descriptor::identify(err.as_fd()).ok();
-    let err = Arc::new(Outlet::new(err));
-    let out = if same { Arc::clone(&err) } else { Arc::new(Outlet::new(out)) };
+    let outlet = |fd: OwnedFd| {
+        let raw = raw && descriptor::is_terminal(fd.as_fd());
+        Arc::new(if raw { Outlet::raw(fd) } else { Outlet::new(fd) })
+    };
+    let err = outlet(err);
+    let out = if same { Arc::clone(&err) } else { outlet(out) };
     Ok((out, err))
+}
+
+/// How what comes in reaches the function.
+enum Input {
+    /// It has the platform's own descriptor.
+    Inherited,
+    /// By a pipe, this being the writing end.
+    Pipe(OwnedFd),
+    /// By its terminal.
+    Terminal(Arc<Terminal>),
+}
+
+impl Input {
+    fn terminal(&self) -> Option<Arc<Terminal>> {
+        match self {
+            Input::Terminal(terminal) => Some(Arc::clone(terminal)),
+            Input::Inherited | Input::Pipe(_) => None,
+        }
+    }
+}
+
+/// The arbiter's ends of the function's streams: what is read where, and the way in.
+fn ends(streams: Streams, out: Arc<Outlet>, err: &Arc<Outlet>) -> Result<(Vec<Start>, Input), ArmError> {
+    match streams {
+        Streams::Pipes(StandardPipes { stdin, stdout: (stdout, _), stderr: (stderr, _) }) => {
+            let (source, err) = (Source::Pipe, Arc::clone(err));
+            let sources = vec![
+                Start { stream: Stream::Stdout, source, reader: Arc::new(stdout), outlet: out },
+                Start { stream: Stream::Stderr, source, reader: Arc::new(stderr), outlet: err },
+            ];
+            Ok((sources, stdin.map_or(Input::Inherited, |(_, writer)| Input::Pipe(writer))))
+        }
+        Streams::Terminal(pair) => {
+            let (terminal, master) =
+                Terminal::new(*pair).map_err(ArmError::call("keeping the platform's terminal"))?;
+            let source = Source::Terminal;
+            let sources = vec![Start { stream: Stream::Stdout, source, reader: master, outlet: out }];
+            Ok((sources, Input::Terminal(Arc::new(terminal))))
+        }
+    }
+}
+
+/// Makes the platform's terminal raw; a breakdown of the arbiter restores it too.
+fn make_raw(terminal: &Arc<Terminal>) {
+    let broken = Arc::clone(terminal);
+    std::panic::set_hook(Box::new(move |_| {
+        broken.restore();
+        process::exit(125)
+    }));
+    terminal.begin();
 }
 
 /// The arbiter reads nothing, and writes by its outlets only.
@@ -325,13 +397,7 @@ fn close_standard_descriptors() {
     }
 }
 
-fn start_threads(
-    arbiter: &Arc<Arbiter>,
-    out: Arc<Outlet>,
-    err: Arc<Outlet>,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-) -> Result<(), ArmError> {
+fn start_threads(arbiter: &Arc<Arbiter>, err: Arc<Outlet>, sources: Vec<Start>) -> Result<(), ArmError> {
     let starting = || ArmError::call("starting a thread");
     let spawn = |run: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new()
@@ -340,13 +406,9 @@ fn start_threads(
             .map(drop)
             .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)))
     };
-    let (witness, record_outlet) = (Arc::clone(&arbiter.witness), Arc::clone(&err));
-    spawn(Box::new(move || witness.write_on(&record_outlet))).map_err(starting())?;
-    let pumps = [
-        Start { stream: Stream::Stdout, reader: stdout, outlet: out },
-        Start { stream: Stream::Stderr, reader: stderr, outlet: err },
-    ];
-    let output = Output::start(pumps, Arc::<Arbiter>::clone(arbiter)).map_err(starting())?;
+    let witness = Arc::clone(&arbiter.witness);
+    spawn(Box::new(move || witness.write_on(&err))).map_err(starting())?;
+    let output = Output::start(sources, Arc::<Arbiter>::clone(arbiter)).map_err(starting())?;
     let _ = arbiter.output.set(output);
     let answering = Arc::clone(arbiter);
     spawn(Box::new(move || answering.links.serve(&answering))).map_err(starting())?;
@@ -356,19 +418,29 @@ fn start_threads(
     Ok(())
 }
 
-/// Carries the platform's input to the function's pipe.
-fn carry_input(writer: OwnedFd) -> Result<(), ArmError> {
-    let Some(input) = descriptor::borrow_number(0) else { return Ok(()) };
-    let input =
-        descriptor::duplicate_from(input, 3).map_err(ArmError::call("keeping the platform's stdin"))?;
-    std::thread::Builder::new()
-        .stack_size(128 * 1024)
-        .spawn(move || carry(&input, &writer))
-        .map(drop)
-        .map_err(|error| ArmError::Call {
-            failing: "starting a thread",
-            source: Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)),
-        })
+/// Carries the platform's input to the function, where it has not the descriptor itself.
+fn start_input(arbiter: &Arc<Arbiter>, input: Input) -> Result<(), ArmError> {
+    let run: Box<dyn FnOnce() + Send> = match input {
+        Input::Inherited => return Ok(()),
+        Input::Pipe(writer) => {
+            let Some(platform) = descriptor::borrow_number(0) else { return Ok(()) };
+            let platform = descriptor::duplicate_from(platform, 3)
+                .map_err(ArmError::call("keeping the platform's stdin"))?;
+            Box::new(move || carry(&platform, &writer))
+        }
+        Input::Terminal(terminal) => {
+            let arbiter = Arc::clone(arbiter);
+            Box::new(move || {
+                if let Some(output) = arbiter.output.get() {
+                    terminal.carry(output);
+                }
+            })
+        }
+    };
+    std::thread::Builder::new().stack_size(128 * 1024).spawn(run).map(drop).map_err(|error| ArmError::Call {
+        failing: "starting a thread",
+        source: Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)),
+    })
 }
 
 #[cfg(test)]

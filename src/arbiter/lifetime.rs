@@ -4,6 +4,9 @@
 //! to the group reaches both and a terminal's job control works. What a process sent to the
 //! arbiter is passed on; what the terminal sent to the whole group reached the function already;
 //! what the function sent is not passed on.
+//!
+//! With a terminal of its own (`--tty`) the function is in a session of its own instead: then the
+//! terminal's signals are meant for this process, and what they mean is carried over.
 
 use super::Arbiter;
 use crate::report::Ended;
@@ -42,7 +45,9 @@ pub(super) fn run(arbiter: &Arbiter, pidfd: &OwnedFd, signals: &OwnedFd) -> ! {
 fn reap(arbiter: &Arbiter) -> Option<End> {
     loop {
         match process::wait(-1, false) {
-            Ok(Some((pid, End::Stopped(stopped)))) if pid == arbiter.function => mirror_stop(stopped),
+            Ok(Some((pid, End::Stopped(stopped)))) if pid == arbiter.function => {
+                mirror_stop(arbiter, stopped)
+            }
             Ok(Some((pid, end @ (End::Exited(_) | End::Killed(_))))) if pid == arbiter.function => {
                 return Some(end);
             }
@@ -60,11 +65,26 @@ fn pass_on(arbiter: &Arbiter, received: Received) {
     let of_terminal = code > 0;
     let from_function =
         i32::try_from(sender).is_ok_and(|sender| sender == arbiter.function || sender == process::own_pid());
-    match number {
-        libc::SIGCHLD => {}
+    match (number, &arbiter.terminal) {
+        (libc::SIGCHLD, _) => {}
+        _ if from_function => {}
+        (libc::SIGWINCH, Some(terminal)) => terminal.resize(),
+        (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, Some(terminal)) => terminal.stop(),
+        (libc::SIGHUP, Some(_)) if of_terminal => {
+            if let Some(output) = arbiter.output.get() {
+                output.hang_up();
+            }
+        }
+        // A key that was pressed before the terminal was raw.
+        (number, Some(terminal)) if !of_terminal || matches!(number, libc::SIGINT | libc::SIGQUIT) => {
+            if number == libc::SIGCONT {
+                terminal.resume();
+            }
+            let _ = signal::send(arbiter.function, number);
+        }
         // The function's own job-control stops are mirrored when wait tells of them.
-        _ if of_terminal || from_function => {}
-        number => {
+        _ if of_terminal => {}
+        (number, _) => {
             // It has ended already: its end is on its way.
             let _ = signal::send(arbiter.function, number);
         }
@@ -73,8 +93,11 @@ fn pass_on(arbiter: &Arbiter, received: Received) {
 
 /// Stops this process as the terminal stopped the function, so that the shell sees its job stop;
 /// continued, the group's SIGCONT has reached the function as well.
-fn mirror_stop(stopped: i32) {
-    if matches!(stopped, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
+///
+/// With a terminal of its own the function is no job of that shell, and its stop is its own: its
+/// group is orphaned, which the kernel does not stop from a terminal.
+fn mirror_stop(arbiter: &Arbiter, stopped: i32) {
+    if arbiter.terminal.is_none() && matches!(stopped, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
         let _ = signal::send(process::own_pid(), libc::SIGSTOP);
     }
 }
@@ -100,6 +123,9 @@ fn finish(arbiter: &Arbiter, end: End) -> ! {
         _ => {}
     }
     arbiter.witness.end(DRAIN);
+    if let Some(terminal) = &arbiter.terminal {
+        terminal.restore();
+    }
     match end {
         End::Killed(number) => {
             signal::end_by(number);

@@ -14,6 +14,7 @@
 //! | `names` | the DNS proxy and its bindings |
 //! | `output`, `witness` | the pumps; the records |
 //! | `recent` | the violations that the function may ask for |
+//! | `terminal` | the platform's terminal, where the function has one of its own |
 //!
 //! It shares no writable memory with the function. Nothing the function sends can end it: what
 //! can't be understood ends that message, and a failure of the arbiter's own is a refusal.
@@ -34,6 +35,7 @@ mod pending;
 mod recent;
 mod serve;
 mod target;
+mod terminal;
 mod vault;
 mod witness;
 
@@ -53,6 +55,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use terminal::Terminal;
 use vault::Vault;
 use witness::Witness;
 
@@ -86,6 +89,8 @@ pub(crate) struct Arbiter {
     servers: Servers,
     output: OnceLock<Output>,
     names: OnceLock<Option<Names>>,
+    /// The terminals, where the function was given one.
+    terminal: Option<Arc<Terminal>>,
     posture_line: OnceLock<String>,
 }
 

@@ -1,7 +1,8 @@
 //! Descriptors: which were inherited, which are closed, and the pipes that take the place of
-//! stdout and stderr.
+//! stdout and stderr. The terminal that can stand there instead is `terminal`'s.
 
 use super::fork::InChild;
+use super::terminal::PseudoTerminal;
 use crate::error::ArmError;
 use crate::sys::descriptor::{self, Identity};
 use crate::sys::path;
@@ -69,6 +70,25 @@ fn kind_name(kind: u32) -> &'static str {
     }
 }
 
+/// What takes the place of the platform's standard descriptors.
+#[derive(Debug)]
+pub(crate) enum Streams {
+    /// Pipes, one for each stream.
+    Pipes(StandardPipes),
+    /// A pseudo-terminal for all of them.
+    Terminal(Box<PseudoTerminal>),
+}
+
+impl Streams {
+    /// The pseudo-terminal, where there is one.
+    pub(crate) fn terminal(&self) -> Option<&PseudoTerminal> {
+        match self {
+            Streams::Pipes(_) => None,
+            Streams::Terminal(terminal) => Some(terminal),
+        }
+    }
+}
+
 /// The pipes behind the function's standard descriptors: (reading end, writing end) of each.
 #[derive(Debug)]
 pub(crate) struct StandardPipes {
@@ -118,13 +138,26 @@ fn open_one() -> Result<(OwnedFd, OwnedFd), ArmError> {
 #[derive(Debug)]
 pub(crate) struct Redirected(());
 
-/// Step 4, in the child only: puts the pipes in place of 1 and 2 and closes what was inherited. A terminal on 0
-/// that is open for writing is reopened read-only, since writing to it would pass the pumps by.
+/// Step 4, in the child only: puts the streams in place of the standard descriptors and closes what was inherited.
 pub(crate) fn redirect(
     _child: InChild,
-    pipes: StandardPipes,
+    streams: Streams,
     inherited: &Inherited,
 ) -> Result<Redirected, ArmError> {
+    match streams {
+        Streams::Pipes(pipes) => take_pipes(pipes)?,
+        Streams::Terminal(terminal) => terminal.take()?,
+    }
+    for &number in &inherited.close {
+        // Already closed is closed.
+        let _ = descriptor::close_number(number);
+    }
+    Ok(Redirected(()))
+}
+
+/// Puts the pipes in place of 1 and 2. A terminal on 0 that is open for writing is reopened
+/// read-only, since writing to it would pass the pumps by.
+fn take_pipes(pipes: StandardPipes) -> Result<(), ArmError> {
     if let Some((reader, _)) = &pipes.stdin {
         descriptor::duplicate_onto(reader.as_fd(), 0).map_err(ArmError::call("replacing descriptor 0"))?;
     } else if let Some(input) = descriptor::borrow_number(0) {
@@ -146,10 +179,5 @@ pub(crate) fn redirect(
         }
     }
     descriptor::duplicate_onto(pipes.stdout.1.as_fd(), 1).map_err(ArmError::call("replacing stdout"))?;
-    descriptor::duplicate_onto(pipes.stderr.1.as_fd(), 2).map_err(ArmError::call("replacing stderr"))?;
-    for &number in &inherited.close {
-        // Already closed is closed.
-        let _ = descriptor::close_number(number);
-    }
-    Ok(Redirected(()))
+    descriptor::duplicate_onto(pipes.stderr.1.as_fd(), 2).map_err(ArmError::call("replacing stderr"))
 }

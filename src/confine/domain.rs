@@ -5,6 +5,7 @@
 //! restricts itself.
 
 use super::privileges::Unprivileged;
+use super::terminal::{CONTROLLING, PseudoTerminal};
 use crate::sys::landlock::{Ruleset, abi, access, scope};
 use crate::sys::{Errno, path};
 use fnguard_policy::model::{Mode, OwnCode, Policy};
@@ -60,7 +61,13 @@ const ALWAYS_WRITABLE: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
 /// Builds the ruleset that the policy asks for. `programs` are the files that may be executed
 /// when exec is held here: the allowed programs, their interpreters, and the launched program.
 /// `own_code` is this program's file where it is loaded already and must not be read again.
-pub(crate) fn prepare(policy: &Policy, programs: &[String], own_code: Option<&str>) -> Result<Domain, Errno> {
+/// `terminal` is the program's own, open to it whatever the rules.
+pub(crate) fn prepare(
+    policy: &Policy,
+    programs: &[String],
+    own_code: Option<&str>,
+    terminal: Option<&PseudoTerminal>,
+) -> Result<Domain, Errno> {
     let abi = abi()?;
     if abi == 0 {
         return Ok(Domain { ruleset: None, state: DomainState::default() });
@@ -137,6 +144,18 @@ pub(crate) fn prepare(policy: &Policy, programs: &[String], own_code: Option<&st
     if holds_execute {
         for path in programs {
             allow(path, access::EXECUTE, true)?;
+        }
+    }
+    if let Some(terminal) = terminal {
+        // By its descriptor: a name could stand for another by now. /dev/tty opens whichever
+        // terminal controls the caller, and that is this one or none.
+        let rights = (access::WRITE_FILE | access::READ_FILE) & handled;
+        if rights != 0 {
+            ruleset.allow(terminal.slave.as_fd(), rights)?;
+            if let Ok(controlling) = path::open(&CString::new(CONTROLLING).unwrap_or_default(), libc::O_PATH)
+            {
+                ruleset.allow(controlling.as_fd(), rights)?;
+            }
         }
     }
     let state = DomainState {

@@ -7,10 +7,12 @@ mod filter;
 mod fork;
 mod privileges;
 mod programs;
+mod terminal;
 
-pub(crate) use descriptors::{Inherited, Redirected, StandardPipes, redirect, survey};
+pub(crate) use descriptors::{Inherited, Redirected, StandardPipes, Streams, redirect, survey};
 pub(crate) use domain::{Domain, DomainState, Entered, enter, prepare as prepare_domain};
 pub(crate) use filter::{Confined, confine, patch as patch_program};
 pub(crate) use fork::{InChild, Side, fork};
 pub(crate) use privileges::{Unprivileged, drop_privileges};
 pub(crate) use programs::Programs;
+pub(crate) use terminal::{CONTROLLING, PseudoTerminal};

@@ -40,6 +40,24 @@ impl SingleThreaded {
     }
 }
 
+/// The caller's process group.
+pub fn own_group() -> i32 {
+    // SAFETY: getpgid(2) of the caller has no pointers and never fails.
+    unsafe { syscall(libc::SYS_getpgid, [0; 6]).unwrap_or(0) as i32 }
+}
+
+/// getsid(2): the session of a process.
+pub fn session_of(pid: i32) -> Result<i32, Errno> {
+    // SAFETY: no pointers.
+    unsafe { syscall(libc::SYS_getsid, [pid as usize, 0, 0, 0, 0, 0]).map(|session| session as i32) }
+}
+
+/// getpgid(2): the group of a process.
+pub fn group_of(pid: i32) -> Result<i32, Errno> {
+    // SAFETY: no pointers.
+    unsafe { syscall(libc::SYS_getpgid, [pid as usize, 0, 0, 0, 0, 0]).map(|group| group as i32) }
+}
+
 /// Which side of a fork this is.
 #[derive(Debug)]
 pub enum Forked {

@@ -17,7 +17,7 @@ fn main() {
     let status = match compiled {
         Ok(compiled) => {
             let rest: Vec<&OsStr> = rest.iter().map(OsString::as_os_str).collect();
-            let error = fnguard::launch(&compiled, program, &rest);
+            let error = fnguard::launch(&compiled, program, &rest, fnguard::Streams::Inherited);
             eprintln!("launch: {error}");
             error.status
         }

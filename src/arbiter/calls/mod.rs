@@ -11,6 +11,7 @@ mod memory;
 mod process;
 mod refuse;
 mod send;
+mod terminal;
 
 use super::Arbiter;
 use super::target::{Blame, Caller};
@@ -53,6 +54,9 @@ pub(super) enum Proceed {
     Launch,
     /// A mapping in a load phase: the process has one thread and memory of its own.
     Loading,
+    /// TIOCSPGRP by a program with a terminal of its own: the kernel takes it for the caller's own
+    /// controlling terminal only, and only a group of its own session.
+    OwnSession,
 }
 
 /// Answers one notification.
@@ -122,6 +126,10 @@ fn dispatch(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
         libc::SYS_close | libc::SYS_close_range => descriptors::close(arbiter, caller),
         #[cfg(target_arch = "x86_64")]
         libc::SYS_dup2 => descriptors::duplicate(arbiter, caller, false),
+        libc::SYS_ioctl if arbiter.terminal.is_some() => match &arbiter.terminal {
+            Some(terminal) => terminal::control(arbiter, caller, terminal),
+            None => Ok(refuse::unnamed(arbiter, caller)),
+        },
         libc::SYS_dup3 => descriptors::duplicate(arbiter, caller, caller.int(2) & libc::O_CLOEXEC != 0),
         _ => match files::family(caller) {
             Some(family) => files::decide(arbiter, caller, family),

@@ -46,7 +46,7 @@ pub(super) fn clone(arbiter: &Arbiter, caller: &Caller<'_>, flags: u64) -> Resul
 pub(super) fn signal_process(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let (pid, signal) = (caller.int(0), caller.int(1));
     // Signal 0 only asks whether there is such a process.
-    if signal == 0 || is_own(arbiter, caller, pid)? {
+    if signal == 0 || is_own(arbiter, caller, pid)? || is_own_group(arbiter, pid) {
         return Ok(Outcome::Proceed(Proceed::Registers));
     }
     Ok(refuse(arbiter, caller, format!("signal {signal} to process {pid}")))
@@ -122,6 +122,29 @@ fn is_own(arbiter: &Arbiter, caller: &Caller<'_>, pid: i32) -> Result<bool, Blam
         }
     }
     Ok(false)
+}
+
+/// Whether kill(2) with this number means a process group of the function's own session, which it
+/// has where it was given a terminal: the arbiter is in no group there, nor can it be moved into
+/// one. A group whose first process has ended is found by another member.
+fn is_own_group(arbiter: &Arbiter, pid: i32) -> bool {
+    if arbiter.terminal.is_none() || pid == -1 || pid > 0 {
+        return false;
+    }
+    let Some(group) = pid.checked_neg() else { return false };
+    if group == 0 {
+        // The caller's own. Every process below the function is in its session or in one that was
+        // begun below it.
+        return true;
+    }
+    match process::session_of(group) {
+        Ok(session) => session == arbiter.function && process::group_of(group) == Ok(group),
+        Err(_) => path::list(c"/proc").unwrap_or_default().iter().any(|name| {
+            std::str::from_utf8(name).ok().and_then(|name| name.parse::<i32>().ok()).is_some_and(|member| {
+                process::group_of(member) == Ok(group) && process::session_of(member) == Ok(arbiter.function)
+            })
+        }),
+    }
 }
 
 fn parent_of(pid: i32) -> Option<i32> {

@@ -8,4 +8,4 @@ mod pump;
 pub(crate) use input::carry;
 
 pub(crate) use outlet::Outlet;
-pub(crate) use pump::{Output, PumpEvents, Start};
+pub(crate) use pump::{Output, PumpEvents, Source, Start};

@@ -12,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Outlet {
     fd: OwnedFd,
+    /// What ends a record: a raw terminal needs to be told to go back to the left as well.
+    line_end: &'static [u8],
     state: Mutex<State>,
 }
 
@@ -25,7 +27,12 @@ struct State {
 impl Outlet {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let state = State { at_line_start: true, marker: Marker::new(), marked: Vec::new() };
-        Outlet { fd, state: Mutex::new(state) }
+        Outlet { fd, line_end: b"\n", state: Mutex::new(state) }
+    }
+
+    /// A terminal that is raw.
+    pub(crate) fn raw(fd: OwnedFd) -> Self {
+        Outlet { line_end: b"\r\n", ..Outlet::new(fd) }
     }
 
     /// Writes redacted bytes of the function's, imitations of records marked.
@@ -43,12 +50,12 @@ impl Outlet {
     /// Writes one record on a line of its own, whatever the function has begun there.
     pub(crate) fn write_record(&self, line: &str) -> Result<(), Errno> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = Vec::with_capacity(line.len() + 2);
+        let mut bytes = Vec::with_capacity(line.len() + 4);
         if !state.at_line_start {
-            bytes.push(b'\n');
+            bytes.extend_from_slice(self.line_end);
         }
         bytes.extend_from_slice(line.as_bytes());
-        bytes.push(b'\n');
+        bytes.extend_from_slice(self.line_end);
         // One write, so that another process's output on the same file can't come between.
         descriptor::write_all(self.fd.as_fd(), &bytes)?;
         state.at_line_start = true;

@@ -1,5 +1,5 @@
-//! The pumps: each reads one pipe of the function's into a buffer of its own, redacts, and writes
-//! on. Never splice(2): the page could change between the look and the write.
+//! The pumps: each reads one pipe of the function's, or the master of its terminal, into a buffer of
+//! its own, redacts, and writes on. Never splice(2): the page could change between the look and the write.
 //!
 //! A pump waits for nothing but its pipe and its wake-up. What it holds back is the tail that
 //! could be the beginning of a secret; it is let go, masked, when nothing more comes.
@@ -32,8 +32,33 @@ pub(crate) trait PumpEvents: Send + Sync {
 /// What one pump is made of.
 pub(crate) struct Start {
     pub(crate) stream: Stream,
-    pub(crate) reader: OwnedFd,
+    pub(crate) source: Source,
+    pub(crate) reader: Arc<OwnedFd>,
     pub(crate) outlet: Arc<Outlet>,
+}
+
+/// What a pump reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The reading end of a pipe.
+    Pipe,
+    /// The master of a pseudo-terminal: EIO is its end, and what was written to it may be on its
+    /// way still.
+    Terminal,
+}
+
+impl Source {
+    /// The most that a terminal holds, twice over: its queue of 4 KiB, and 8 KiB on their way.
+    const TERMINAL: usize = 32 * 1024;
+
+    /// How many bytes can be read now.
+    fn waiting(self, reader: &OwnedFd) -> Result<usize, Errno> {
+        if self == Source::Terminal {
+            // poll(2) fetches what is on its way into the queue that FIONREAD counts (n_tty_poll).
+            let _ = descriptor::poll(&mut [PollFd::new(reader.as_fd(), libc::POLLIN)], 0);
+        }
+        descriptor::readable_bytes(reader.as_fd())
+    }
 }
 
 /// Both pumps, from outside.
@@ -42,6 +67,7 @@ pub(crate) struct Output {
 }
 
 struct Control {
+    source: Source,
     wake: OwnedFd,
     /// Set when the function has ended: drain what is there and leave.
     ending: AtomicBool,
@@ -71,8 +97,7 @@ impl Output {
         events: Arc<dyn PumpEvents>,
     ) -> Result<Self, Errno> {
         let mut controls = Vec::new();
-        for Start { stream, reader, outlet } in pumps {
-            let reader = Arc::new(reader);
+        for Start { stream, source, reader, outlet } in pumps {
             let state = ControlState {
                 reader: Some(Arc::clone(&reader)),
                 busy: false,
@@ -81,6 +106,7 @@ impl Output {
                 done: false,
             };
             let control = Arc::new(Control {
+                source,
                 wake: descriptor::event()?,
                 ending: AtomicBool::new(false),
                 moved: AtomicU64::new(0),
@@ -128,10 +154,7 @@ impl Output {
     /// What is left is bounded by what the pipes hold at this moment, so an endless writer that the
     /// function left behind can't stretch it.
     pub(crate) fn end(&self, limit: Duration) -> bool {
-        for control in &self.controls {
-            control.ending.store(true, Ordering::Release);
-            descriptor::notify_event(control.wake.as_fd());
-        }
+        self.hang_up();
         // Both may wait for one outlet, so that one's progress is the other's.
         let moved = || {
             self.controls
@@ -150,6 +173,15 @@ impl Output {
             }
         })
     }
+
+    /// Has the pumps write what is left and leave, without waiting: then the function's side breaks,
+    /// or hangs up.
+    pub(crate) fn hang_up(&self) {
+        for control in &self.controls {
+            control.ending.store(true, Ordering::Release);
+            descriptor::notify_event(control.wake.as_fd());
+        }
+    }
 }
 
 impl Control {
@@ -164,7 +196,7 @@ impl Control {
     fn is_clear(&self) -> bool {
         let state = self.lock();
         let Some(reader) = state.reader.as_ref() else { return true };
-        !state.busy && descriptor::readable_bytes(reader.as_fd()) == Ok(0)
+        !state.busy && self.source.waiting(reader) == Ok(0)
     }
 
     fn set_busy(&self, busy: bool) {
@@ -269,13 +301,20 @@ impl Pump<'_> {
 
     /// Reads and writes what the pipe holds now, and no more.
     fn drain(&mut self, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Next {
-        let mut left = descriptor::readable_bytes(self.reader.as_fd()).unwrap_or(0);
+        let source = self.control.source;
+        let waiting = |pump: &Self| source.waiting(&pump.reader).unwrap_or(0);
+        let (mut left, mut read) = (waiting(self), 0usize);
         while left > 0 {
-            let before = left;
-            let limit = left.min(CHUNK);
-            match self.read_up_to(limit, buffer, out) {
-                Some(count) if count > 0 => left = before.saturating_sub(count),
+            match self.read_up_to(left.min(CHUNK), buffer, out) {
+                Some(count) if count > 0 => {
+                    left = left.saturating_sub(count);
+                    read = read.saturating_add(count);
+                }
                 _ => return Next::Leave,
+            }
+            // Room in a terminal's queue is filled by what was on its way at the beginning.
+            if left == 0 && source == Source::Terminal && read < Source::TERMINAL {
+                left = waiting(self);
             }
         }
         Next::Go
@@ -354,7 +393,7 @@ impl Pump<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::network;
+    use crate::sys::{network, terminal};
     use std::io::{Read, Seek};
 
     struct Matching(Arc<redact::Matcher>);
@@ -367,10 +406,15 @@ mod tests {
         fn redacted(&self, _stream: Stream, _counts: &[(String, u64)]) {}
     }
 
-    fn pump(reader: OwnedFd, outlet: OwnedFd) -> Output {
+    fn pump(source: Source, reader: OwnedFd, outlet: OwnedFd) -> Output {
         let secret = redact::Secret::new("KEY", "sk_live_4eC39HqLyjWDarjtT1");
         let matcher = Arc::new(redact::Matcher::build([secret]).unwrap());
-        let start = Start { stream: Stream::Stdout, reader, outlet: Arc::new(Outlet::new(outlet)) };
+        let start = Start {
+            stream: Stream::Stdout,
+            source,
+            reader: Arc::new(reader),
+            outlet: Arc::new(Outlet::new(outlet)),
+        };
         Output::start([start], Arc::new(Matching(matcher))).unwrap()
     }
 
@@ -378,11 +422,24 @@ mod tests {
     /// of a secret. Whatever it is at, a barrier that says yes has let every byte out.
     #[test]
     fn a_barrier_leaves_nothing_behind() {
-        let mut file = tempfile();
         let (reader, writer) = descriptor::pipe().unwrap();
-        let output = pump(reader, file.try_clone().unwrap().into());
+        nothing_is_left_behind(Source::Pipe, reader, writer, 20_000);
+    }
+
+    /// The same of a terminal, where what was written may not have arrived at the other end yet.
+    #[test]
+    fn a_barrier_leaves_nothing_behind_in_a_terminal() {
+        let terminal::Pair { master, slave } = terminal::pair().unwrap();
+        let raw = terminal::settings(slave.as_fd()).unwrap().raw();
+        terminal::set_settings(slave.as_fd(), &raw).unwrap();
+        nothing_is_left_behind(Source::Terminal, master, slave, 5_000);
+    }
+
+    fn nothing_is_left_behind(source: Source, reader: OwnedFd, writer: OwnedFd, rounds: u64) {
+        let mut file = tempfile(if source == Source::Pipe { "pipe" } else { "terminal" });
+        let output = pump(source, reader, file.try_clone().unwrap().into());
         let mut expected = 0u64;
-        for round in 0..20_000u64 {
+        for round in 0..rounds {
             let line = match round % 5 {
                 0 => "a line\n".to_owned(),
                 1 => "x".repeat(usize::try_from(round % 3000).unwrap()),
@@ -413,7 +470,7 @@ mod tests {
         // An outlet whose reader is gone: the pump leaves at its first write.
         drop(ours);
         let (reader, writer) = descriptor::pipe().unwrap();
-        let output = pump(reader, theirs);
+        let output = pump(Source::Pipe, reader, theirs);
         descriptor::write_all(writer.as_fd(), b"a line\n").unwrap();
         assert!(output.end(Duration::from_secs(20)));
         assert!(output.barrier(Duration::ZERO));
@@ -439,7 +496,7 @@ mod tests {
         for _ in 0..200 {
             descriptor::write_all(writer.as_fd(), &line).unwrap();
         }
-        let output = pump(reader, theirs);
+        let output = pump(Source::Pipe, reader, theirs);
         // The writing end stays open, as in a process that the function left behind.
         assert!(output.end(LIMIT));
         drop(output);
@@ -453,12 +510,12 @@ mod tests {
         let (_log, theirs) = descriptor::pipe().unwrap();
         descriptor::set_pipe_size(writer.as_fd(), 1 << 20).unwrap();
         descriptor::write_all(writer.as_fd(), &[b'x'; 200_000]).unwrap();
-        let output = pump(reader, theirs);
+        let output = pump(Source::Pipe, reader, theirs);
         assert!(!output.end(Duration::from_millis(100)));
     }
 
-    fn tempfile() -> std::fs::File {
-        let path = std::env::temp_dir().join(format!("fnguard-pump-{}", std::process::id()));
+    fn tempfile(name: &str) -> std::fs::File {
+        let path = std::env::temp_dir().join(format!("fnguard-pump-{name}-{}", std::process::id()));
         let file = std::fs::File::options().read(true).append(true).create_new(true).open(&path).unwrap();
         std::fs::remove_file(path).unwrap();
         file

@@ -17,7 +17,7 @@ pub fn main() -> ! {
         Err(problem) => fail(&problem),
     };
     let rest: Vec<&OsStr> = rest.iter().map(OsString::as_os_str).collect();
-    let error = fnguard::launch(&compiled, program, &rest);
+    let error = fnguard::launch(&compiled, program, &rest, fnguard::Streams::Inherited);
     eprintln!("guarded: {error}");
     std::process::exit(error.status)
 }
