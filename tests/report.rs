@@ -108,7 +108,7 @@ fn full() -> Vec<Record> {
         }
         .into(),
         Refusal {
-            code: "secret_missing".into(),
+            code: "secret_not_set".into(),
             message: "STRIPE_KEY is not set".into(),
             found: text("no such variable"),
             expected: text("a value"),
@@ -130,16 +130,8 @@ fn full() -> Vec<Record> {
         }
         .into(),
         LateSecret { name: "TOKEN".into(), accepted: false, reason: text("too short") }.into(),
-        Barrier {
-            outcome: BarrierOutcome::TimedOut,
-            waited_ms: 250,
-            bytes_left: Some(9),
-            detail: text("broken pipe"),
-            request_ids: texts(&["r-1"]),
-        }
-        .into(),
+        Barrier { waited_ms: 250, bytes_left: 9, request_ids: texts(&["r-1"]) }.into(),
         LateOutput { stream: Stream::Stderr, bytes: 17, after: texts(&["r-1"]) }.into(),
-        Link { message: text("secret"), problem: "sent twice".into(), pid: Some(7) }.into(),
     ];
     for record in &full {
         // Fails to compile when a kind is added, so that it is added above too.
@@ -152,11 +144,10 @@ fn full() -> Vec<Record> {
             | Record::Redacted(_)
             | Record::LateSecret(_)
             | Record::Barrier(_)
-            | Record::LateOutput(_)
-            | Record::Link(_) => {}
+            | Record::LateOutput(_) => {}
         }
     }
-    assert_eq!(full.iter().map(Record::kind).collect::<BTreeSet<_>>().len(), 10);
+    assert_eq!(full.iter().map(Record::kind).collect::<BTreeSet<_>>().len(), 9);
     full
 }
 
@@ -229,8 +220,6 @@ fn levels_follow_what_happened() {
     assert_eq!(level(redacted.into()), Level::Warn);
     let late = |accepted| LateSecret { name: "A".into(), accepted, reason: None }.into();
     assert_eq!((level(late(true)), level(late(false))), (Level::Info, Level::Warn));
-    let link = Link { message: None, problem: "x".into(), pid: None };
-    assert_eq!(level(link.into()), Level::Warn);
 }
 
 #[test]
@@ -298,12 +287,8 @@ fn every_kind_is_valid_with_all_fields_and_with_the_fewest() {
             Record::Ended(e) => *e = Ended::default(),
             Record::Redacted(r) => r.request_ids.clear(),
             Record::LateSecret(l) => (l.accepted, l.reason) = (true, None),
-            Record::Barrier(b) => {
-                (b.outcome, b.bytes_left, b.detail) = (BarrierOutcome::Failed, None, None);
-                b.request_ids.clear();
-            }
+            Record::Barrier(b) => b.request_ids.clear(),
             Record::LateOutput(l) => l.after.clear(),
-            Record::Link(l) => (l.message, l.pid) = (None, None),
         }
     }
     for record in full().into_iter().chain(fewest) {
@@ -317,7 +302,7 @@ fn every_kind_is_valid_with_all_fields_and_with_the_fewest() {
         }
     }
     for stream in Stream::ALL {
-        let record = LateOutput { stream, bytes: 0, after: Vec::new() }.into();
+        let record = Redacted { name: "A".into(), count: 1, stream, request_ids: Vec::new() }.into();
         assert_valid(&with_emf().record(&record, noon(), &plain));
     }
 }
@@ -374,7 +359,7 @@ fn the_schema_refuses_a_record_that_is_changed_in_any_one_place() {
         let mut mutant = whole.clone();
         mutant.insert("seq".to_owned(), 0.into());
         check("seq 0", mutant);
-        for key in ["control", "action", "stream", "outcome", "mechanism", "mode", "phase"] {
+        for key in ["control", "action", "stream", "mechanism", "mode", "phase"] {
             if whole.contains_key(key) {
                 let mut mutant = whole.clone();
                 mutant.insert(key.to_owned(), "other".into());
@@ -449,11 +434,49 @@ fn page_schema_and_records_name_the_same_fields() {
 #[test]
 fn examples_on_the_page_are_valid() {
     let examples: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("{\"timestamp\"")).collect();
-    assert!(examples.len() >= 10, "only {}", examples.len());
+    assert!(examples.len() >= 9, "only {}", examples.len());
     examples.iter().for_each(|line| assert_valid(line));
     let kinds: BTreeSet<String> =
         examples.iter().map(|line| parse(line)["fnguard"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds.len(), full().len(), "kinds without an example: have {kinds:?}");
+}
+
+#[test]
+fn of_a_secret_in_a_stream_the_first_is_printed_and_the_rest_is_counted() {
+    let mut reporter = Reporter::new(Options::default());
+    let redacted = |name: &str, count, stream, id: &str| Redacted {
+        name: name.into(),
+        count,
+        stream,
+        request_ids: texts(&[id]),
+    };
+    let key = |stream, id| redacted("KEY", 1, stream, id);
+    // One each, whatever the others do.
+    for first in
+        [key(Stream::Stdout, "a"), key(Stream::Error, "a"), redacted("OTHER", 2, Stream::Stdout, "a")]
+    {
+        let line = reporter.redacted(first.clone(), noon(), &plain).unwrap();
+        assert_valid(&line);
+        assert_eq!(parse(&line)["count"], first.count);
+    }
+    assert_eq!(reporter.summary_due_in(noon()), None);
+    for id in ["a", "b", "b"].into_iter().cycle().take(3000) {
+        assert_eq!(reporter.redacted(key(Stream::Stdout, id), noon(), &plain), None);
+    }
+    assert_eq!(reporter.summary_due_in(noon()), Some(Options::default().summary_after));
+    let lines = reporter.summary(noon(), &plain);
+    assert_eq!(lines.len(), 1);
+    assert_valid(&lines[0]);
+    let line = parse(&lines[0]);
+    assert_eq!(
+        (&line["name"], &line["count"], &line["stream"]),
+        (&"KEY".into(), &3000.into(), &"stdout".into())
+    );
+    assert_eq!(line["requestIds"], serde_json::json!(["a", "b"]));
+    assert_eq!(reporter.counts().redacted, 3004);
+    // After a summary the next one is news again.
+    assert!(reporter.redacted(key(Stream::Stdout, "c"), noon(), &plain).is_some());
+    assert!(reporter.summary(noon(), &plain).is_empty());
 }
 
 // ---- metric ----------------------------------------------------------------------------------
@@ -579,9 +602,8 @@ fn fill(record: &mut Record, hostile: &str) {
         Record::Ended(_) => {}
         Record::Redacted(r) => (r.name, r.request_ids) = (hostile.into(), ids()),
         Record::LateSecret(l) => (l.name, l.reason) = (hostile.into(), some()),
-        Record::Barrier(b) => (b.detail, b.request_ids) = (some(), vec![hostile.to_owned()]),
+        Record::Barrier(b) => b.request_ids = vec![hostile.to_owned()],
         Record::LateOutput(l) => l.after = ids(),
-        Record::Link(l) => (l.message, l.problem) = (some(), hostile.into()),
     }
 }
 
@@ -720,7 +742,7 @@ fn the_longest_record_of_each_kind_fits() {
                 Record::Barrier(b) => b.request_ids = vec![hostile.repeat(999); 999],
                 Record::Redacted(r) => r.request_ids = vec![hostile.repeat(999); 999],
                 Record::Ended(e) => e.signal = Some(hostile.repeat(999)),
-                Record::LateSecret(_) | Record::Link(_) => {}
+                Record::LateSecret(_) => {}
             }
             let emf = Namespace::new(&"n".repeat(255)).ok();
             for style in [Style::Json, Style::Terminal] {

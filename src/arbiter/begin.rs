@@ -25,6 +25,7 @@ use crate::sys::{Errno, capability, descriptor, limit, path, seccomp, signal};
 use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -197,6 +198,7 @@ fn become_arbiter(
         own_code: beginning.own_code.filter(|_| policy.files.own_code == OwnCode::Deny).map(str::to_owned),
         implicit: beginning.environment.runtime_api.clone(),
         secrets: vault,
+        refused: AtomicUsize::new(0),
         witness: Arc::new(Witness::new(options, matcher)),
         invocations: Arc::new(Mutex::new(Invocations::default())),
         images: Images::new(allowed_images, launch),

@@ -1,9 +1,10 @@
 //! The links that are open, and the thread that answers them.
 
-use super::Arbiter;
-use crate::link::Told;
+use super::{Arbiter, NOT_IN_TIME, message_violation};
 use crate::link::answer;
 use crate::link::inbox::Inbox;
+use crate::link::{Leaves, Told};
+use crate::report::{Stream, Violation};
 use crate::sys::descriptor::{self, PollFd};
 use crate::sys::{Errno, network, process};
 use std::os::fd::{AsFd, OwnedFd};
@@ -92,15 +93,24 @@ impl answer::Answering for Asking<'_> {
     }
 
     fn start(&self, id: &str) -> Result<(), &'static str> {
-        self.arbiter.start_invocation(id)
+        self.arbiter.start_invocation(id).inspect_err(|problem| self.dropped("Start", problem))
     }
 
     fn finish(&self, id: &str, soon: bool) -> Result<bool, &'static str> {
-        self.arbiter.finish_invocation(id, soon)
+        self.arbiter.finish_invocation(id, soon).inspect_err(|&problem| {
+            // That has a record of its own.
+            if problem != NOT_IN_TIME {
+                self.dropped("Finish", problem);
+            }
+        })
     }
 
-    fn redact(&self, text: &str) -> String {
-        self.arbiter.witness.matcher().redact_str(text)
+    fn redact(&self, text: &str, leaves: Leaves) -> String {
+        let stream = match leaves {
+            Leaves::Error => Stream::Error,
+            Leaves::Panic => Stream::Panic,
+        };
+        self.arbiter.redact(text, stream)
     }
 
     fn protect(&self, name: &str, value: &[u8]) -> Result<(), &'static str> {
@@ -109,6 +119,11 @@ impl answer::Answering for Asking<'_> {
 
     fn loaded(&self) {
         self.arbiter.images.loaded(self.process);
+    }
+
+    fn dropped(&self, message: &'static str, problem: &'static str) {
+        let pid = u32::try_from(self.process).ok();
+        self.arbiter.report(Violation { pid, ..message_violation(message, problem) });
     }
 
     fn describe(&self) -> String {

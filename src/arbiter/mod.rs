@@ -41,7 +41,7 @@ mod witness;
 
 use crate::confine::DomainState;
 use crate::redact;
-use crate::report::{self, Barrier, BarrierOutcome, LateSecret, Stream, Violation};
+use crate::report::{self, Barrier, LateSecret, Stream, Violation};
 use fnguard_policy::model::{Name, Peer, Policy, RuleRef};
 use images::Images;
 use invocations::Invocations;
@@ -53,6 +53,7 @@ use serve::Servers;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use terminal::Terminal;
@@ -63,6 +64,12 @@ use witness::Witness;
 const BARRIER: Duration = Duration::from_millis(500);
 /// How long it waits where it may not be held up.
 const SOON: Duration = Duration::from_millis(1);
+
+/// Why an invocation can't be closed whose output is not out.
+const NOT_IN_TIME: &str =
+    "the log took longer than half a second; whatever reads the function's stdout and stderr must keep up";
+/// How many refused registrations of late secrets have a record of their own; the rest is counted.
+const MOST_REFUSED: usize = 64;
 
 /// Everything the arbiter holds.
 pub(crate) struct Arbiter {
@@ -81,6 +88,8 @@ pub(crate) struct Arbiter {
     /// Peers that are allowed without a rule: the runtime API that the platform named.
     implicit: Vec<Peer>,
     secrets: Vault,
+    /// Registrations of late secrets that were refused.
+    refused: AtomicUsize,
     witness: Arc<Witness>,
     invocations: Arc<Mutex<Invocations>>,
     images: Images,
@@ -179,29 +188,43 @@ impl Arbiter {
             return Ok(true);
         }
         self.witness.record(Barrier {
-            outcome: BarrierOutcome::TimedOut,
             waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            bytes_left: None,
-            detail: None,
+            bytes_left: self.output.get().map_or(0, Output::bytes_left),
             request_ids: ids,
         });
-        Err(
-            "the log took longer than half a second; whatever reads the function's stdout and stderr must keep up",
-        )
+        Err(NOT_IN_TIME)
     }
 
     /// Registers a late secret.
     fn protect(&self, name: &str, value: &[u8]) -> Result<(), &'static str> {
-        let result = self.secrets.protect(name, value);
-        let (accepted, reason) = match &result {
-            Ok(matcher) => {
-                self.witness.set_matcher(Arc::clone(matcher));
-                (true, None)
+        let told = |accepted, reason| LateSecret { name: name.to_owned(), accepted, reason };
+        match self.secrets.protect(name, value) {
+            // Known already: nothing changes, and there is nothing to tell.
+            Ok(None) => Ok(()),
+            Ok(Some(matcher)) => {
+                self.witness.set_matcher(matcher);
+                self.witness.record(told(true, None));
+                Ok(())
             }
-            Err(reason) => (false, Some((*reason).to_owned())),
-        };
-        self.witness.record(LateSecret { name: name.to_owned(), accepted, reason });
-        result.map(drop)
+            Err(reason) if self.refused.fetch_add(1, Ordering::Relaxed) < MOST_REFUSED => {
+                self.witness.record(told(false, Some(reason.to_owned())));
+                Err(reason)
+            }
+            Err(reason) => {
+                self.report(message_violation("Protect", reason));
+                Err(reason)
+            }
+        }
+    }
+
+    /// Redacts a text that leaves by the runtime.
+    fn redact(&self, text: &str, stream: Stream) -> String {
+        let (redacted, counts) = self.witness.matcher().redact_counted(text.as_bytes());
+        let counts: Vec<(String, u64)> =
+            counts.iter().map(|count| (count.name.to_string(), count.count)).collect();
+        self.redacted(stream, &counts);
+        String::from_utf8(redacted)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 }
 
@@ -217,13 +240,21 @@ impl PumpEvents for Arbiter {
     fn redacted(&self, stream: Stream, counts: &[(String, u64)]) {
         let request_ids = self.invocations().ids();
         for (name, count) in counts {
-            self.witness.record(report::Redacted {
+            self.witness.redacted(report::Redacted {
                 name: name.clone(),
                 count: *count,
                 stream,
                 request_ids: request_ids.clone(),
             });
         }
+    }
+}
+
+/// The violation of a message that broke the rules of the link, and was dropped.
+fn message_violation(message: &str, problem: &str) -> Violation {
+    Violation {
+        detail: Some(format!("{message}: {problem}")),
+        ..Violation::new(report::Control::Guard, report::Action::Blocked, "link", "guard.link")
     }
 }
 

@@ -42,14 +42,17 @@ impl Vault {
         }
     }
 
-    /// Adds a late secret; the matcher that knows it.
-    pub(super) fn protect(&self, name: &str, value: &[u8]) -> Result<Arc<Matcher>, &'static str> {
+    /// Adds a late secret; the matcher that knows it, unless it was known before.
+    pub(super) fn protect(&self, name: &str, value: &[u8]) -> Result<Option<Arc<Matcher>>, &'static str> {
+        if !is_name(name) {
+            return Err("its name must have 1 to 255 ASCII letters, digits, '_', '-' and '.'");
+        }
         if !LATE_LENGTH.contains(&value.len()) {
             return Err("its value must have 8 to 8192 bytes");
         }
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         if late.iter().any(|(known, old)| known == name && old.as_slice() == value) {
-            return self.matcher(&late).map_err(|_| "the redaction tables could not be built");
+            return Ok(None);
         }
         if late.len() >= MOST_LATE {
             return Err("256 late secrets are registered already");
@@ -60,7 +63,7 @@ impl Vault {
                 late.pop();
                 Err("its value is too common to be redacted")
             }
-            Ok(matcher) => Ok(matcher),
+            Ok(matcher) => Ok(Some(matcher)),
             Err(_) => {
                 late.pop();
                 Err("the redaction tables could not be built")
@@ -82,4 +85,10 @@ impl Vault {
         let late = late.iter().map(|(name, value)| Secret::new(name.as_str(), value.as_slice()));
         Matcher::build(captured.chain(late)).map(Arc::new)
     }
+}
+
+/// Whether a marker in the log can bear the name.
+fn is_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }

@@ -5,7 +5,7 @@ use super::output::Outlet;
 use super::recent::Recent;
 use crate::link::Told;
 use crate::redact::Matcher;
-use crate::report::{Counts, Options, Record, Reporter, Violation};
+use crate::report::{Counts, Options, Record, Redacted, Reporter, Violation};
 use crate::sys::process;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -69,6 +69,16 @@ impl Witness {
         }
     }
 
+    /// Reports that secrets were replaced, within the reporter's limits.
+    pub(crate) fn redacted(&self, redacted: Redacted) {
+        let matcher = self.matcher();
+        let redact = |text: &str| matcher.redact_str(text);
+        let mut queue = self.lock();
+        if let Some(line) = queue.reporter.redacted(redacted, SystemTime::now(), &redact) {
+            self.push(queue, line);
+        }
+    }
+
     /// Reports anything else.
     pub(crate) fn record(&self, record: impl Into<Record>) {
         let matcher = self.matcher();
@@ -84,9 +94,11 @@ impl Witness {
         let redact = |text: &str| matcher.redact_str(text);
         let mut queue = self.lock();
         for counted in queue.reporter.counted() {
-            let line = queue.reporter.record(&counted.clone().into(), SystemTime::now(), &redact);
-            let seq = queue.reporter.seq();
-            queue.recent.suppressed(&counted, seq, &matcher);
+            let line = queue.reporter.record(&counted, SystemTime::now(), &redact);
+            if let Record::Suppressed(suppressed) = &counted {
+                let seq = queue.reporter.seq();
+                queue.recent.suppressed(suppressed, seq, &matcher);
+            }
             if queue.waiting.len() < MOST_WAITING {
                 queue.waiting.push_back(line);
             }

@@ -181,7 +181,7 @@ impl Invocation {
 
     /// Takes the secrets out of what a handler ended with.
     pub(super) fn redact<O>(&self, end: Result<O, Payload>, plan: &Plan<O>) -> Result<O, Payload> {
-        end.and_then(|outcome| plan.redact(outcome, self.arbiter.redact))
+        end.and_then(|outcome| plan.redact(outcome, self.arbiter.redact_error))
             .map_err(|payload| self.redact_panic(payload))
     }
 
@@ -193,7 +193,7 @@ impl Invocation {
     }
 
     fn redact_panic(&self, payload: Payload) -> Payload {
-        redact_payload(payload, self.arbiter.redact)
+        redact_payload(payload, self.arbiter.redact_panic)
     }
 
     /// Closes the invocation. Blocks until what the function has written is out, for half a second
@@ -281,7 +281,8 @@ mod tests {
                 Ok(())
             })
         },
-        redact: |text| Ok(text.replace("hunter2", "[redacted:KEY]")),
+        redact_error: |text| Ok(text.replace("hunter2", "[redacted:KEY]")),
+        redact_panic: |text| Ok(text.replace("hunter2", "[redacted:KEY]")),
         emit_new: || (),
     };
 
@@ -289,7 +290,8 @@ mod tests {
         start: |_| Err(Error::NotArmed),
         finish: |_| panic!("nothing was opened"),
         finish_soon: |_| panic!("nothing was opened"),
-        redact: |_| panic!("nobody is there to redact"),
+        redact_error: |_| panic!("nobody is there to redact"),
+        redact_panic: |_| panic!("nobody is there to redact"),
         emit_new: || panic!("nothing was opened"),
     };
 
@@ -298,7 +300,8 @@ mod tests {
         start: |_| Ok(()),
         finish: |_| Err(Error::ArbiterGone { source: crate::sys::Errno(32) }),
         finish_soon: |_| Some(Err(Error::ArbiterGone { source: crate::sys::Errno(32) })),
-        redact: |_| Err(Error::ArbiterGone { source: crate::sys::Errno(32) }),
+        redact_error: |_| Err(Error::ArbiterGone { source: crate::sys::Errno(32) }),
+        redact_panic: |_| Err(Error::ArbiterGone { source: crate::sys::Errno(32) }),
         emit_new: || (),
     };
 

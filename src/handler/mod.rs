@@ -42,7 +42,7 @@ pub use redaction::RedactedError;
 pub use secret::{protect, secret};
 
 use crate::error::Error;
-use crate::link::ask;
+use crate::link::{Leaves, ask};
 
 /// The arbiter, as far as the wrapper needs it. Tests put another one in its place.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ struct Arbiter {
     start: fn(&str) -> Result<(), Error>,
     finish: fn(&str) -> Result<(), Error>,
     finish_soon: fn(&str) -> Option<Result<(), Error>>,
-    redact: fn(&str) -> Result<String, Error>,
+    redact_error: fn(&str) -> Result<String, Error>,
+    redact_panic: fn(&str) -> Result<String, Error>,
     /// Emits the violations that are new.
     emit_new: fn(),
 }
@@ -60,7 +61,8 @@ static ARBITER: Arbiter = Arbiter {
     start: ask::start,
     finish: ask::finish,
     finish_soon: ask::finish_soon,
-    redact: ask::redact,
+    redact_error: |text| ask::redact(text, Leaves::Error),
+    redact_panic: |text| ask::redact(text, Leaves::Panic),
     emit_new: events::emit_new,
 };
 

@@ -1,7 +1,7 @@
 //! The answering half: reads one packet, has it answered, never trusts it.
 
 use super::inbox::Inbox;
-use super::{Answer, LONGEST_ID, LONGEST_NAME, LONGEST_TEXT, Request, Told, VERSION};
+use super::{Answer, LONGEST_ID, LONGEST_NAME, LONGEST_TEXT, Leaves, Request, Told, VERSION};
 use crate::sys::{Errno, network};
 use std::os::fd::BorrowedFd;
 use zeroize::Zeroizing;
@@ -16,11 +16,13 @@ pub(crate) trait Answering {
     /// longer, and nothing is closed.
     fn finish(&self, id: &str, soon: bool) -> Result<bool, &'static str>;
     /// Redacts a text.
-    fn redact(&self, text: &str) -> String;
+    fn redact(&self, text: &str, leaves: Leaves) -> String;
     /// Registers a late secret.
     fn protect(&self, name: &str, value: &[u8]) -> Result<(), &'static str>;
     /// Ends the load phase.
     fn loaded(&self);
+    /// A message was dropped, since it breaks the rules: its name, and what is wrong with it.
+    fn dropped(&self, message: &'static str, problem: &'static str);
     /// The posture line.
     fn describe(&self) -> String;
     /// Violations after one: the first's number, they, and the newest's number.
@@ -44,8 +46,12 @@ pub(crate) fn serve_one(
         // MSG_DONTWAIT: a function that does not read its answers loses them; the arbiter goes on.
         network::send_to(socket, &bytes, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, &[]).map(drop)
     };
+    let drop_it = |message, problem| {
+        arbiter.dropped(message, problem);
+        send(&Answer::Refused(problem))
+    };
     let Ok(request) = postcard::from_bytes::<Request<'_>>(packet.bytes()) else {
-        return send(&Answer::Refused("the message cannot be understood"));
+        return drop_it("unknown", "it cannot be understood");
     };
     let settle = |result: Result<(), &'static str>| match result {
         Ok(()) => Answer::Done,
@@ -53,7 +59,7 @@ pub(crate) fn serve_one(
     };
     match request {
         Request::Hello { version: VERSION } => send(&Answer::Done),
-        Request::Hello { .. } => send(&Answer::Refused("another version of the link")),
+        Request::Hello { .. } => drop_it("Hello", "another version of the link"),
         Request::Secret { name } if name.len() <= LONGEST_NAME => {
             let mut sent = Ok(());
             let found = arbiter.secret(name, &mut |value| sent = send(&Answer::Secret(value)));
@@ -65,8 +71,10 @@ pub(crate) fn serve_one(
             Ok(false) => Answer::NotYet,
             Err(reason) => Answer::Refused(reason),
         }),
-        Request::Redact { text } if text.len() <= LONGEST_TEXT => send(&Answer::Text(&arbiter.redact(text))),
-        Request::Protect { name, value } if is_secret_name(name) => {
+        Request::Redact { text, leaves } if text.len() <= LONGEST_TEXT => {
+            send(&Answer::Text(&arbiter.redact(text, leaves)))
+        }
+        Request::Protect { name, value } if name.len() <= LONGEST_NAME => {
             send(&settle(arbiter.protect(name, value)))
         }
         Request::Loaded => {
@@ -78,7 +86,11 @@ pub(crate) fn serve_one(
             let (first, told, newest) = arbiter.violations(after);
             send(&Answer::Violations { first, told, newest })
         }
-        _ => send(&Answer::Refused("a value is out of its limits")),
+        Request::Secret { .. } => drop_it("Secret", "its name is too long"),
+        Request::Start { .. } => drop_it("Start", "its id is none"),
+        Request::Finish { .. } => drop_it("Finish", "its id is none"),
+        Request::Redact { .. } => drop_it("Redact", "its text is too long"),
+        Request::Protect { .. } => drop_it("Protect", "its name is too long"),
     }
 }
 
@@ -88,10 +100,4 @@ fn is_id(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= LONGEST_ID
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.".contains(&byte))
-}
-
-fn is_secret_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= LONGEST_NAME
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte))
 }

@@ -3,7 +3,7 @@
 //! It runs in hostile memory and decides nothing: whoever can call it could send the same bytes.
 
 use super::inbox::{Inbox, Packet};
-use super::{Answer, LINK_VARIABLE, LONGEST_TEXT, QUESTION, Request, Told, VERSION};
+use super::{Answer, LINK_VARIABLE, LONGEST_TEXT, Leaves, QUESTION, Request, Told, VERSION};
 use crate::error::Error;
 use crate::sys::descriptor::{self, PollFd};
 use crate::sys::{Errno, network, process};
@@ -70,13 +70,13 @@ pub(crate) fn finish_soon(id: &str) -> Option<Result<(), Error>> {
 }
 
 /// Redacts a text by the arbiter's tables. What is longer than a message may be is cut.
-pub(crate) fn redact(text: &str) -> Result<String, Error> {
+pub(crate) fn redact(text: &str, leaves: Leaves) -> Result<String, Error> {
     let mut end = text.len().min(LONGEST_TEXT);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let text = text.get(..end).unwrap_or_default();
-    exchange(&Request::Redact { text }, |answer| match answer {
+    exchange(&Request::Redact { text, leaves }, |answer| match answer {
         Answer::Text(text) => Ok(text.to_owned()),
         _ => Err(Error::Protocol("a text was to be redacted")),
     })?

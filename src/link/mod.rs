@@ -10,7 +10,7 @@
 //! | `Secret` | gives a captured secret by name | name ≤ 256 bytes |
 //! | `Start` | opens an invocation | id ≤ 128 bytes, 1,024 open |
 //! | `Finish` | closes it, after the bytes now in the pipes are out | half a second; `soon`, a millisecond |
-//! | `Redact` | redacts a text | text ≤ 64 KiB |
+//! | `Redact` | redacts a text that leaves by the runtime, and has it told whose it was | text ≤ 64 KiB |
 //! | `Protect` | registers a late secret | 256 of them, 8 to 8,192 bytes each |
 //! | `Loaded` | ends the load phase | |
 //! | `Describe` | gives the posture line | |
@@ -47,11 +47,20 @@ pub(crate) enum Request<'a> {
     Secret { name: &'a str },
     Start { id: &'a str },
     Finish { id: &'a str, soon: bool },
-    Redact { text: &'a str },
+    Redact { text: &'a str, leaves: Leaves },
     Protect { name: &'a str, value: &'a [u8] },
     Loaded,
     Describe,
     Violations { after: u64 },
+}
+
+/// What a text leaves as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Leaves {
+    /// A handler's error.
+    Error,
+    /// A panic's message.
+    Panic,
 }
 
 /// What the arbiter answers.

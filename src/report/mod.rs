@@ -39,6 +39,7 @@ pub mod imitation;
 mod limit;
 mod object;
 pub mod record;
+mod redactions;
 mod render;
 mod reporter;
 mod sentence;
@@ -47,8 +48,8 @@ pub mod time;
 
 pub use emf::Namespace;
 pub use record::{
-    Action, Barrier, BarrierOutcome, Control, Counts, Ended, Held, LateOutput, LateSecret, Level, Link,
-    Mechanism, Phase, Posture, Record, Redacted, Refusal, Stream, Suppressed, Violation,
+    Action, Barrier, Control, Counts, Ended, Held, LateOutput, LateSecret, Level, Mechanism, Phase, Posture,
+    Record, Redacted, Refusal, Stream, Suppressed, Violation,
 };
 pub use reporter::{Options, Reporter, Style};
 

@@ -40,8 +40,6 @@ pub enum Control {
     Memory,
     /// Making processes, reading or signalling others.
     Process,
-    /// The environment and the secrets taken from it.
-    Environment,
     /// A system call, or an argument of one, that the filter does not name.
     Syscall,
     /// The guard itself: its processes, descriptors, link and limits.
@@ -50,13 +48,12 @@ pub enum Control {
 
 impl Control {
     /// Every control.
-    pub const ALL: [Control; 8] = [
+    pub const ALL: [Control; 7] = [
         Control::Network,
         Control::Exec,
         Control::Files,
         Control::Memory,
         Control::Process,
-        Control::Environment,
         Control::Syscall,
         Control::Guard,
     ];
@@ -69,7 +66,6 @@ impl Control {
             Control::Files => "files",
             Control::Memory => "memory",
             Control::Process => "process",
-            Control::Environment => "environment",
             Control::Syscall => "syscall",
             Control::Guard => "guard",
         }
@@ -139,7 +135,8 @@ pub struct Violation {
     pub control: Control,
     /// What was done with it.
     pub action: Action,
-    /// The system call's name, `syscall_N` where it has none here. The guard's own word: it is
+    /// The system call's name, `syscall_N` where it has none here; `lookup` for a name that was looked
+    /// up, `link` for a message to the arbiter. The guard's own word: it is
     /// escaped and cut, but not redacted, so that a registered secret can't blank it.
     pub syscall: String,
     /// The address it aimed at: `203.0.113.9:443`, `unix:/run/x.sock`.
@@ -309,7 +306,7 @@ pub struct Posture {
 /// Why the function was not started: one record before exit status 125.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// A word that stays the same over versions, such as `secret_missing`.
+    /// A word that stays the same over versions, such as `secret_not_set`.
     pub code: String,
     /// What went wrong.
     pub message: String,
@@ -358,14 +355,11 @@ pub enum Stream {
     Panic,
     /// The handler's error.
     Error,
-    /// The handler's response.
-    Response,
 }
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 5] =
-        [Stream::Stdout, Stream::Stderr, Stream::Panic, Stream::Error, Stream::Response];
+    pub const ALL: [Stream; 4] = [Stream::Stdout, Stream::Stderr, Stream::Panic, Stream::Error];
 
     /// As it stands in a line.
     pub fn as_str(self) -> &'static str {
@@ -374,7 +368,6 @@ impl Stream {
             Stream::Stderr => "stderr",
             Stream::Panic => "panic",
             Stream::Error => "error",
-            Stream::Response => "response",
         }
     }
 }
@@ -403,36 +396,13 @@ pub struct LateSecret {
     pub reason: Option<String>,
 }
 
-/// How a barrier before a response ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BarrierOutcome {
-    /// The time was up with bytes still to write.
-    TimedOut,
-    /// Writing failed.
-    Failed,
-}
-
-impl BarrierOutcome {
-    /// As it stands in a line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            BarrierOutcome::TimedOut => "timed_out",
-            BarrierOutcome::Failed => "failed",
-        }
-    }
-}
-
-/// The function's output could not be written before its response.
+/// The function's output was not written in time before its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Barrier {
-    /// How it ended.
-    pub outcome: BarrierOutcome,
     /// How many milliseconds it took.
     pub waited_ms: u64,
-    /// How many bytes were left.
-    pub bytes_left: Option<u64>,
-    /// The error, where writing failed.
-    pub detail: Option<String>,
+    /// How many bytes stood in the pipes still.
+    pub bytes_left: u64,
     /// The requests whose output it was.
     pub request_ids: Vec<String>,
 }
@@ -446,17 +416,6 @@ pub struct LateOutput {
     pub bytes: u64,
     /// The requests that had ended last. Which of them wrote is not known.
     pub after: Vec<String>,
-}
-
-/// A message from the function broke the rules of the link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// The message's name, if it had one.
-    pub message: Option<String>,
-    /// What was wrong with it.
-    pub problem: String,
-    /// The process that sent it.
-    pub pid: Option<u32>,
 }
 
 /// Any record.
@@ -477,12 +436,10 @@ pub enum Record {
     Redacted(Redacted),
     /// A secret was registered after arming.
     LateSecret(LateSecret),
-    /// Output could not be written before a response.
+    /// Output was not written in time before a response.
     Barrier(Barrier),
     /// Output came after a response.
     LateOutput(LateOutput),
-    /// A message broke the rules of the link.
-    Link(Link),
 }
 
 impl Record {
@@ -498,7 +455,6 @@ impl Record {
             Record::LateSecret(_) => "late_secret",
             Record::Barrier(_) => "barrier",
             Record::LateOutput(_) => "late_output",
-            Record::Link(_) => "link",
         }
     }
 
@@ -518,7 +474,7 @@ impl Record {
             Record::Ended(ended) if ended.exit == Some(0) && ended.signal.is_none() => Level::Info,
             Record::LateSecret(late) if late.accepted => Level::Info,
             Record::LateOutput(_) => Level::Info,
-            Record::Ended(_) | Record::Redacted(_) | Record::LateSecret(_) | Record::Link(_) => Level::Warn,
+            Record::Ended(_) | Record::Redacted(_) | Record::LateSecret(_) => Level::Warn,
             Record::Barrier(_) => Level::Error,
         }
     }
@@ -533,4 +489,4 @@ macro_rules! into_record {
         }
     )+};
 }
-into_record!(Violation, Suppressed, Posture, Refusal, Ended, Redacted, LateSecret, Barrier, LateOutput, Link);
+into_record!(Violation, Suppressed, Posture, Refusal, Ended, Redacted, LateSecret, Barrier, LateOutput);

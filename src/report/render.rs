@@ -4,8 +4,8 @@
 use super::emf::Namespace;
 use super::object::Object;
 use super::record::{
-    Barrier, Counts, Ended, Held, LateOutput, LateSecret, Link, Posture, Record, Redacted, Refusal,
-    Suppressed, Violation,
+    Barrier, Counts, Ended, Held, LateOutput, LateSecret, Posture, Record, Redacted, Refusal, Suppressed,
+    Violation,
 };
 use super::text::{NAME_MAX, PATH_MAX};
 use super::{Redact, time};
@@ -39,7 +39,6 @@ pub(super) fn json(
         Record::LateSecret(late) => of_late_secret(&mut line, late),
         Record::Barrier(barrier) => of_barrier(&mut line, barrier),
         Record::LateOutput(late) => of_late_output(&mut line, late),
-        Record::Link(link) => of_link(&mut line, link),
     }
     line.number("seq", Some(seq));
     if let (Some(namespace), Some(violations)) = (emf, violations(record)) {
@@ -158,10 +157,8 @@ fn of_late_secret(line: &mut Object<'_>, late: &LateSecret) {
 }
 
 fn of_barrier(line: &mut Object<'_>, barrier: &Barrier) {
-    line.own("outcome", barrier.outcome.as_str(), WORD_MAX);
     line.number("waited_ms", Some(barrier.waited_ms));
-    line.number("bytes_left", barrier.bytes_left);
-    line.foreign("detail", barrier.detail.as_deref(), PATH_MAX);
+    line.number("bytes_left", Some(barrier.bytes_left));
     line.request_ids(&barrier.request_ids);
 }
 
@@ -169,10 +166,4 @@ fn of_late_output(line: &mut Object<'_>, late: &LateOutput) {
     line.own("stream", late.stream.as_str(), WORD_MAX);
     line.number("bytes", Some(late.bytes));
     line.after(&late.after);
-}
-
-fn of_link(line: &mut Object<'_>, link: &Link) {
-    line.foreign("message", link.message.as_deref(), NAME_MAX);
-    line.foreign("problem", Some(&link.problem), PATH_MAX);
-    line.number("pid", link.pid);
 }

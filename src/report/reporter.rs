@@ -2,7 +2,8 @@
 
 use super::emf::Namespace;
 use super::limit::Limiter;
-use super::record::{Action, Counts, Record, Suppressed, Violation};
+use super::record::{Action, Counts, Record, Redacted, Violation};
+use super::redactions::Redactions;
 use super::{Redact, render, sentence};
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,7 @@ pub struct Reporter {
     options: Options,
     seq: u64,
     limiter: Limiter,
+    redactions: Redactions,
     counts: Counts,
 }
 
@@ -57,7 +59,7 @@ impl Reporter {
     /// A reporter whose first line has number 1.
     pub fn new(options: Options) -> Self {
         let limiter = Limiter::new(options.window);
-        Reporter { options, seq: 0, limiter, counts: Counts::default() }
+        Reporter { options, seq: 0, limiter, redactions: Redactions::default(), counts: Counts::default() }
     }
 
     /// The line for a violation, without a newline; `None` if it was only counted, for
@@ -80,8 +82,15 @@ impl Reporter {
         None
     }
 
-    /// The line for any other record, without a newline. None is limited here: a violation that
-    /// is passed in is printed and not counted.
+    /// The line for secrets that were replaced, without a newline; `None` if they were only counted, for
+    /// [`Reporter::summary`] to tell of.
+    pub fn redacted(&mut self, redacted: Redacted, now: SystemTime, redact: Redact<'_>) -> Option<String> {
+        self.counts.redacted = self.counts.redacted.saturating_add(redacted.count);
+        self.redactions.admit(&redacted, now).then(|| self.line(&redacted.into(), now, redact))
+    }
+
+    /// The line for any other record, without a newline. None is limited here: what is passed in is
+    /// printed and not counted.
     ///
     /// ```
     /// use fnguard::report::{Options, Refusal, Reporter};
@@ -89,32 +98,30 @@ impl Reporter {
     ///
     /// let mut reporter = Reporter::new(Options::default());
     /// let refusal = Refusal {
-    ///     code: "secret_missing".to_owned(),
+    ///     code: "secret_not_set".to_owned(),
     ///     message: "STRIPE_KEY is not set".to_owned(),
     ///     remedy: Some("set it, or list it under [secrets] optional".to_owned()),
     ///     ..Refusal::default()
     /// };
     /// let line = reporter.record(&refusal.into(), SystemTime::UNIX_EPOCH, &|text| text.to_owned());
-    /// assert!(line.contains(r#""level":"ERROR","fnguard":"refusal","code":"secret_missing""#));
+    /// assert!(line.contains(r#""level":"ERROR","fnguard":"refusal","code":"secret_not_set""#));
     /// ```
     pub fn record(&mut self, record: &Record, now: SystemTime, redact: Redact<'_>) -> String {
-        if let Record::Redacted(redacted) = record {
-            self.counts.redacted = self.counts.redacted.saturating_add(redacted.count);
-        }
         self.line(record, now, redact)
     }
 
-    /// The lines for what was counted since the last summary, one for each kind; none if nothing
+    /// The lines for what was counted since the last summary, one for each kind and secret; none if nothing
     /// was. To be called when an invocation ends, before [`super::Ended`], and when
     /// [`Reporter::summary_due_in`] is over.
     pub fn summary(&mut self, now: SystemTime, redact: Redact<'_>) -> Vec<String> {
         let counted = self.counted();
-        counted.into_iter().map(|counted| self.line(&Record::Suppressed(counted), now, redact)).collect()
+        counted.iter().map(|counted| self.line(counted, now, redact)).collect()
     }
 
     /// The records of a summary, for [`Reporter::record`] to make lines of: they are handed out once.
-    pub fn counted(&mut self) -> Vec<Suppressed> {
-        self.limiter.take()
+    pub fn counted(&mut self) -> Vec<Record> {
+        let suppressed = self.limiter.take().into_iter().map(Record::from);
+        suppressed.chain(self.redactions.take().into_iter().map(Record::from)).collect()
     }
 
     /// The number of the last line; 0 before the first.
@@ -125,7 +132,8 @@ impl Reporter {
     /// How long until a summary is due; `None` while there is nothing to tell. A clock that was
     /// set back never makes it longer than [`Options::summary_after`].
     pub fn summary_due_in(&self, now: SystemTime) -> Option<Duration> {
-        let since = self.limiter.pending_since()?;
+        let pending = [self.limiter.pending_since(), self.redactions.pending_since()];
+        let since = pending.into_iter().flatten().min()?;
         let waited = now.duration_since(since).unwrap_or(Duration::ZERO);
         Some(self.options.summary_after.saturating_sub(waited))
     }

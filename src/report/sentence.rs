@@ -4,8 +4,8 @@
 use super::Redact;
 use super::object::Plain;
 use super::record::{
-    Action, Barrier, BarrierOutcome, Control, Ended, Held, LateOutput, LateSecret, Link, Posture, Record,
-    Redacted, Refusal, Suppressed, Violation,
+    Action, Barrier, Control, Ended, Held, LateOutput, LateSecret, Posture, Record, Redacted, Refusal,
+    Suppressed, Violation,
 };
 
 pub(super) fn sentence(record: &Record, redact: Redact<'_>) -> String {
@@ -20,7 +20,6 @@ pub(super) fn sentence(record: &Record, redact: Redact<'_>) -> String {
         Record::LateSecret(late) => of_late_secret(&mut out, late),
         Record::Barrier(barrier) => of_barrier(&mut out, barrier),
         Record::LateOutput(late) => of_late_output(&mut out, late),
-        Record::Link(link) => of_link(&mut out, link),
     }
     out.finish()
 }
@@ -159,29 +158,11 @@ fn of_late_secret(out: &mut Plain<'_>, late: &LateSecret) {
 }
 
 fn of_barrier(out: &mut Plain<'_>, barrier: &Barrier) {
-    out.own(match barrier.outcome {
-        BarrierOutcome::TimedOut => "output was not written in time before the response",
-        BarrierOutcome::Failed => "output could not be written before the response",
-    });
-    out.own(&format!(" ({} ms", barrier.waited_ms));
-    if let Some(left) = barrier.bytes_left {
-        out.own(&format!(", {left} bytes left"));
-    }
-    out.own(")");
-    if let Some(detail) = &barrier.detail {
-        out.own(": ").foreign(detail);
-    }
-    out.own(".");
+    let Barrier { waited_ms, bytes_left, .. } = barrier;
+    out.own("output was not written in time before the response");
+    out.own(&format!(" ({waited_ms} ms, {bytes_left} bytes left)."));
 }
 
 fn of_late_output(out: &mut Plain<'_>, late: &LateOutput) {
     out.own(&format!("{} bytes came on {} after the response.", late.bytes, late.stream.as_str()));
-}
-
-fn of_link(out: &mut Plain<'_>, link: &Link) {
-    out.own("a message from the function was dropped");
-    if let Some(message) = &link.message {
-        out.own(" (").foreign(message).own(")");
-    }
-    out.own(": ").foreign(&link.problem).own(".");
 }

@@ -149,6 +149,15 @@ impl Output {
         tickets.iter().all(|(control, ticket)| control.wait(deadline, |state| state.answered >= *ticket))
     }
 
+    /// How many bytes stand in the pipes.
+    pub(crate) fn bytes_left(&self) -> u64 {
+        let left = |control: &Arc<Control>| {
+            let reader = control.lock().reader.clone()?;
+            descriptor::readable_bytes(reader.as_fd()).ok()
+        };
+        self.controls.iter().filter_map(left).fold(0, |sum, bytes| sum.saturating_add(bytes as u64))
+    }
+
     /// Lets the pumps write what is left and leave. They have as long as they get on: only once
     /// nothing was written for `limit` are they left behind, as where the platform does not read.
     /// What is left is bounded by what the pipes hold at this moment, so an endless writer that the

@@ -357,6 +357,11 @@ fn links_misused() {
     let guarded = attack.under_guard("[secrets]\nenv = [\"TOKEN\"]\n");
     assert!((1..=64).contains(&guarded.said("opened")), "{}", guarded.text());
     assert_eq!(guarded.said("secret"), 0, "{}", guarded.text());
+    // Each such message is told of, in one record and a count.
+    let record = guarded.one_record("guard", "link", "it cannot be understood");
+    assert_eq!(record["rule"], "guard.link", "{record}");
+    let counted = guarded.records("suppressed").into_iter().find(|record| record["rule"] == "guard.link");
+    assert!(counted.is_some_and(|record| record["count"].as_u64() > Some(50)), "{}", guarded.text());
 }
 
 /// A child that goes on when the function has ended reaches nobody: its calls have no arbiter.
