@@ -3,6 +3,7 @@
 //! it did try, so that an attempt that never ran is not taken for one that was stopped.
 
 use crate::attempts::{Attempt, Descriptor, Proof, Record, Unrecorded};
+use crate::schema;
 use crate::session::{Captured, Look};
 use crate::world::Secrets;
 use ambush_platform::runtime_api::Answer;
@@ -266,6 +267,9 @@ fn record(attempt: &Attempt, evidence: &Evidence<'_>, spoken: &Spoken) -> Result
     let Evidence { nonce, captured, .. } = evidence;
     if spoken.ended.as_deref() == Some("still at it") {
         return Err("the call neither fails nor returns".to_owned());
+    }
+    if let Some(fault) = schema::fault(captured.lines()) {
+        return Err(fault);
     }
     match attempt.record {
         Record::Violation(control, calls) => {

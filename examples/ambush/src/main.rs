@@ -17,6 +17,7 @@ mod judge;
 mod kernel;
 mod processes;
 mod report;
+mod schema;
 mod session;
 mod sinks;
 mod supervise;

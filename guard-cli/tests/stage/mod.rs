@@ -71,13 +71,9 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// fnguard's own lines on stderr.
+/// fnguard's own lines on stderr, each valid by the published schema.
 pub fn records(output: &Output) -> Vec<Value> {
-    stderr(output)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|value| value.get("fnguard").is_some())
-        .collect()
+    fnguard_attacks::record::in_log(&output.stderr)
 }
 
 /// The other lines on stderr: the program's, or a message of the command's.

@@ -5,8 +5,10 @@
 //! Nothing here decides by what an attacker says of itself: sinks count what reached them, files
 //! are looked at, and the guard's records are read from the log that the platform would get.
 
+pub mod emf;
 pub mod launcher;
 pub mod outcome;
 pub mod program;
+pub mod record;
 pub mod runner;
 pub mod sink;

@@ -1,6 +1,7 @@
 //! What came of a run: how it ended, what reached the platform's stdout and stderr, and the
 //! guard's records among it.
 
+use crate::record;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -79,13 +80,10 @@ impl Outcome {
         self
     }
 
-    /// The guard's records of one kind, from stderr.
+    /// The guard's records of one kind, from stderr, each valid by the published schema.
+    #[track_caller]
     pub fn records(&self, kind: &str) -> Vec<Value> {
-        String::from_utf8_lossy(&self.stderr)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|record| record["fnguard"] == kind)
-            .collect()
+        record::in_log(&self.stderr).into_iter().filter(|record| record["fnguard"] == kind).collect()
     }
 
     /// The posture line.

@@ -1,6 +1,7 @@
 //! Running a program, with and without the guard, within a limit of time.
 
 use crate::outcome::Outcome;
+use crate::record;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -22,6 +23,8 @@ pub struct Program {
     directory: Option<PathBuf>,
     /// Descriptors that the program inherits: ours, and its number there.
     inherited: Vec<(RawFd, RawFd)>,
+    /// Whether the guard is there, so that its records are looked at.
+    guarded: bool,
 }
 
 impl Program {
@@ -33,6 +36,7 @@ impl Program {
             limit: LIMIT,
             directory: None,
             inherited: Vec::new(),
+            guarded: false,
         }
     }
 
@@ -82,7 +86,8 @@ impl Program {
 
     /// The same program under the guard. `launcher` is the program `guarded`.
     #[must_use]
-    pub fn guarded(self, launcher: &str, policy: &Policy) -> Self {
+    pub fn guarded(mut self, launcher: &str, policy: &Policy) -> Self {
+        self.guarded = true;
         let words = [OsStr::new(launcher), policy.path.as_os_str()].map(OsStr::to_owned);
         self.under(words)
     }
@@ -160,7 +165,7 @@ impl Program {
         };
         let stdout = collect(Box::new(child.stdout.take().expect("stdout is a pipe")));
         let stderr = collect(Box::new(child.stderr.take().expect("stderr is a pipe")));
-        Running { child, pidfd, began, limit: self.limit, stdout, stderr }
+        Running { child, pidfd, began, limit: self.limit, guarded: self.guarded, stdout, stderr }
     }
 }
 
@@ -170,6 +175,7 @@ pub struct Running {
     pidfd: OwnedFd,
     began: Instant,
     limit: Duration,
+    guarded: bool,
     stdout: std::thread::JoinHandle<Vec<u8>>,
     stderr: std::thread::JoinHandle<Vec<u8>>,
 }
@@ -190,7 +196,7 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// If it can't be waited for.
+    /// If it can't be waited for, and if the guard wrote a record that is none by the schema.
     pub fn finish(mut self) -> Outcome {
         let left = self.limit.saturating_sub(self.began.elapsed());
         let mut entry = libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -202,14 +208,19 @@ impl Running {
         }
         let status = self.child.wait().expect("the child can be waited for");
         let took = self.began.elapsed();
-        Outcome {
+        let outcome = Outcome {
             status: status.code(),
             signal: status.signal(),
             timed_out: !ended,
             took,
             stdout: self.stdout.join().expect("a reader"),
             stderr: self.stderr.join().expect("a reader"),
+        };
+        if self.guarded {
+            record::in_log(&outcome.stdout);
+            record::in_log(&outcome.stderr);
         }
+        outcome
     }
 }
 

@@ -126,6 +126,15 @@ fn the_caller_gets_no_secret() {
     assert_eq!(line(&output, "own"), "the handler's error held a secret: refused");
     assert!(stdout.ends_with("last words of the program\n"), "{stdout}");
 
+    // What was taken out has a record: each of the error's forms that held it, and the panic.
+    let records = fnguard_attacks::record::in_log(&output.stderr);
+    let told = |stream: &str, id: &str| {
+        let of = |record: &&Value| record["fnguard"] == "redacted" && record["stream"] == stream;
+        records.iter().filter(of).any(|record| record["name"] == "STRIPE_KEY" && record["requestId"] == id)
+    };
+    assert!(told("error", "id-error") && told("panic", "id-panic"), "{records:?}");
+    assert!(!told("error", "id-honest"), "{records:?}");
+
     let backwards: String = KEY.chars().rev().collect();
     for stream in [&output.stdout, &output.stderr] {
         let text = String::from_utf8_lossy(stream);
@@ -203,7 +212,7 @@ fn violations_are_events_where_the_function_wants_them() {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
             .collect()
     };
-    let records = lines(&output.stderr);
+    let records = fnguard_attacks::record::in_log(&output.stderr);
     let record = |seq: &Value| records.iter().find(|record| record["seq"] == *seq);
 
     let events = lines(&output.stdout);
@@ -246,5 +255,9 @@ fn violations_are_events_where_the_function_wants_them() {
     // Who does not ask gets none, and the log is the same.
     let output = Command::new(program).arg("quiet").env_clear().env("STRIPE_KEY", KEY).output().unwrap();
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
-    assert!(lines(&output.stderr).iter().any(|record| record["address"] == "203.0.113.9:2"));
+    assert!(
+        fnguard_attacks::record::in_log(&output.stderr)
+            .iter()
+            .any(|record| record["address"] == "203.0.113.9:2")
+    );
 }

@@ -1,8 +1,10 @@
 //! The logs: past the redaction, or away with them.
 
 use crate::attack::{FORBIDDEN, Guard, NET, VICTIM, fresh, text, victim};
+use fnguard_attacks::emf;
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::Program;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -10,7 +12,7 @@ use std::os::unix::net::UnixStream;
 fnguard_attacks::tests! { "logs":
     every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
     controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
-    forged_in_pieces, hostile_registration, flood_hides_nothing, secrets_in_records,
+    forged_in_pieces, hostile_registration, flood_hides_nothing, metrics_without_set_up, secrets_in_records,
 }
 
 const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
@@ -371,6 +373,43 @@ fn flood_hides_nothing() {
         .filter_map(|record| record["seq"].as_u64())
         .collect();
     assert!(sequence.windows(2).all(|pair| pair[1] == pair[0] + 1), "no gap: {sequence:?}");
+}
+
+/// With `[report] emf` the records are documents that CloudWatch counts: every violation once, whether it
+/// has a record of its own or is one of a number.
+fn metrics_without_set_up() {
+    let folder = fresh("counted");
+    std::fs::create_dir(&folder).expect("a directory");
+    let last = folder.join("precious");
+    std::fs::write(&last, "x").expect("a file");
+    let attack = victim(["flood-records", "500", text(&last)]);
+    let policy = "[files]\nwrite = []\n[report]\nemf = \"Shop/fnguard\"\n";
+    let guarded = attack.under_guard(policy);
+    let mut sums = BTreeMap::<String, f64>::new();
+    for record in fnguard_attacks::record::in_log(&guarded.stderr) {
+        let metrics = emf::metrics(&record);
+        let counts = ["violation", "suppressed"].iter().any(|kind| record["fnguard"] == *kind);
+        assert_eq!(metrics.len(), usize::from(counts), "{record}");
+        for metric in metrics {
+            assert_eq!((metric.namespace.as_str(), metric.name.as_str()), ("Shop/fnguard", "Violations"));
+            for set in metric.dimensions {
+                let set: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                *sums.entry(set.join(" ")).or_default() += metric.value;
+            }
+        }
+    }
+    let expected = [
+        ("action=blocked", 501.0),
+        ("control=files", 1.0),
+        ("control=files action=blocked", 1.0),
+        ("control=network", 500.0),
+        ("control=network action=blocked", 500.0),
+    ];
+    assert_eq!(sums, expected.map(|(set, sum)| (set.to_owned(), sum)).into(), "{}", guarded.text());
+    // Without the key no line has it.
+    let guarded = attack.under_guard("[files]\nwrite = []\n");
+    assert!(!guarded.records("violation").is_empty());
+    assert!(!guarded.shows(b"_aws") && !guarded.shows(b"Violations"), "{}", guarded.text());
 }
 
 /// Names that the function chose carry secrets, quotes and control bytes into the records.

@@ -362,10 +362,7 @@ impl Log {
 }
 
 fn records(text: &str) -> Vec<Value> {
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|record| record["fnguard"].is_string())
-        .collect()
+    fnguard_attacks::record::in_log(text.as_bytes())
 }
 
 /// A directory that every user may write to.
