@@ -3,6 +3,26 @@
 use crate::sys::Errno;
 
 /// What a call of this crate's public face can fail with.
+///
+/// ```
+/// use fnguard::Error;
+///
+/// /// Whether another attempt may go better.
+/// fn is_final(error: &Error) -> bool {
+///     match error {
+///         Error::NoSuchSecret { name } | Error::NotUtf8 { name } => {
+///             eprintln!("look at {name} in the function's configuration");
+///             true
+///         }
+///         // The guard is gone or was never there: this process handles no more events.
+///         _ => true,
+///     }
+/// }
+///
+/// let error = fnguard::secret("STRIPE_KEY").unwrap_err();
+/// assert!(is_final(&error));
+/// assert!(error.to_string().contains("[secrets] env"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -74,6 +74,8 @@
 #![cfg_attr(not(guarded_platform), allow(dead_code))]
 
 pub mod redact;
+// The arbiter's records: public to fnguard's own tests, and no part of the face.
+#[doc(hidden)]
 pub mod report;
 
 #[cfg(guarded_platform)]

@@ -249,6 +249,24 @@ pub enum Streams {
 /// be run, 127 where there is none.
 ///
 /// The calling process must have one thread. Its parent sees the program's exit status or signal.
+///
+/// ```no_run
+/// use fnguard::{LaunchError, Streams, launch};
+/// use fnguard_policy::model::Compiled;
+/// use std::process::ExitCode;
+///
+/// /// A launcher: `launcher POLICY PROGRAM`, with a compiled policy in a file.
+/// fn main() -> ExitCode {
+///     let words: Vec<_> = std::env::args_os().skip(1).collect();
+///     let [policy, program] = words.as_slice() else { return ExitCode::from(125) };
+///     let compiled = std::fs::read(policy).ok().and_then(|blob| Compiled::decode(&blob).ok());
+///     let Some(compiled) = compiled else { return ExitCode::from(125) };
+///     // Returns only where the program could not be started.
+///     let LaunchError { status, message, .. } = launch(&compiled, program, &[program], Streams::Inherited);
+///     eprintln!("{message}");
+///     ExitCode::from(status as u8)
+/// }
+/// ```
 #[allow(unsafe_code)]
 pub fn launch(compiled: &Compiled, program: &OsStr, arguments: &[&OsStr], streams: Streams) -> LaunchError {
     use std::os::unix::ffi::OsStrExt;

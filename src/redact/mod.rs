@@ -30,6 +30,41 @@
 //! Values too weak to be told from ordinary text ([`Matcher::weak`] names them), pieces out of the
 //! middle of a secret, forms that are not in the table, and whatever a program that means to hide
 //! a value computes from it. Redaction stops accidents and lazy code, not an encoder.
+//!
+//! # Example
+//!
+//! ```
+//! use fnguard::redact::{
+//!     BuildError, Count, MAX_PENDING, MAX_SECRETS, MAX_TOTAL_LEN, MAX_VALUE_LEN, Matcher, Secret, Stream, Weak,
+//!     WeakReason,
+//! };
+//!
+//! let key = Secret::new("API_KEY", "q7mVx2LpR9dKw4Zt");
+//! let matcher = Matcher::build([key, Secret::new("PIN", "007")])?;
+//! // What can't be told from ordinary text is named, and not redacted.
+//! let weak: &[Weak] = matcher.weak();
+//! assert_eq!(weak[0].name, "PIN");
+//! let _why: &WeakReason = &weak[0].reason;
+//!
+//! // A text that comes in pieces: what could be the beginning of a secret waits for the rest.
+//! let (mut stream, mut out) = (Stream::new(), Vec::new());
+//! for piece in ["key=q7mVx2L", "pR9dKw4Zt, pin=007"] {
+//!     stream.push(&matcher, piece.as_bytes(), &mut out);
+//!     assert!(stream.pending() <= MAX_PENDING);
+//! }
+//! stream.finish(&matcher, &mut out);
+//! assert_eq!(out, b"key=[redacted:API_KEY], pin=007");
+//! let counts: &[Count] = stream.counts();
+//! assert_eq!((&*counts[0].name, counts[0].count), ("API_KEY", 1));
+//!
+//! // The limits.
+//! let long = Secret::new("LONG", vec![b'x'; MAX_VALUE_LEN + 1]);
+//! assert!(matches!(Matcher::build([long]), Err(BuildError::TooLong { len, .. }) if len > MAX_VALUE_LEN));
+//! let many = (0..=MAX_SECRETS).map(|at| Secret::new(format!("S{at}"), "x"));
+//! assert_eq!(Matcher::build(many).unwrap_err(), BuildError::TooMany);
+//! assert!(MAX_VALUE_LEN <= MAX_TOTAL_LEN);
+//! # Ok::<(), BuildError>(())
+//! ```
 
 mod automaton;
 mod forms;

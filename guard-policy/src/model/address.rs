@@ -27,6 +27,13 @@ const METADATA: [IpAddr; 7] = [
 const AWS_LOCAL_SERVICES: [u16; 2] = [0xfd00, 0x0ec2];
 
 /// Whether the address hands out credentials or metadata.
+///
+/// ```
+/// # use fnguard_policy::model::address::is_metadata;
+/// assert!(is_metadata("169.254.170.2".parse()?)); // credentials of an ECS task
+/// assert!(is_metadata("fd00:ec2::254".parse()?));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub fn is_metadata(address: IpAddr) -> bool {
     METADATA.contains(&address)
         || matches!(address, IpAddr::V6(v6) if v6.segments().starts_with(&AWS_LOCAL_SERVICES))
@@ -48,6 +55,13 @@ pub fn needs_exact_rule(address: IpAddr) -> bool {
 
 /// Whether the address lies in space that many networks use at once: RFC 1918, RFC 6598 (shared
 /// address space) and RFC 4193 (unique local).
+///
+/// ```
+/// # use fnguard_policy::model::address::is_private;
+/// assert!(is_private("100.64.0.1".parse()?));
+/// assert!(!is_private("203.0.113.9".parse()?));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

@@ -1,7 +1,37 @@
 //! A compiled policy and its encoding: what the macro writes into the function's binary, what the
 //! launcher reads from it, and what arming needs. Arming parses and compiles nothing.
 //!
-//! The encoded form is one blob: [`MAGIC`], [`FORMAT`] (little endian), then postcard.
+//! The encoded form is one blob: [`MAGIC`], [`FORMAT`] (little endian), then postcard. It stands in the section
+//! [`REGISTER_SECTION`], from which a process arms itself, and in the note [`NOTE_SECTION`], for the launcher and
+//! for readers of the file.
+//!
+//! ```
+//! use fnguard_policy::model::compiled::{
+//!     Compiled, DecodeError, FORMAT, MAGIC, NOTE_OWNER, NOTE_SECTION, NOTE_TYPE, Program, REGISTER_SECTION,
+//! };
+//! use fnguard_policy::model::Policy;
+//!
+//! let compiled = Compiled {
+//!     arch: "x86_64".to_owned(),
+//!     origin: "guard.toml".to_owned(),
+//!     debug_build: false,
+//!     hash: [0; 32],
+//!     policy: Policy::default(),
+//!     function: Program { instructions: vec![(6, 0, 0, 0x7fff_0000)], pid_slots: Vec::new() },
+//!     audit: Program::default(),
+//!     arbiter: Program::default(),
+//! };
+//! let mut blob = compiled.encode()?;
+//! assert!(blob.starts_with(&MAGIC) && blob[4..6] == FORMAT.to_le_bytes());
+//! assert_eq!(Compiled::decode(&blob)?, compiled);
+//! blob[4] += 1;
+//! assert_eq!(Compiled::decode(&blob), Err(DecodeError::Format { found: FORMAT + 1 }));
+//!
+//! // Where it stands in a program: `readelf -n` shows the note by owner and type.
+//! assert_eq!((NOTE_SECTION, NOTE_OWNER, NOTE_TYPE), (".note.fnguard", b"fnguard\0", 1));
+//! assert_eq!(REGISTER_SECTION, "fnguard_policies");
+//! # Ok::<(), DecodeError>(())
+//! ```
 
 use super::Policy;
 use serde::{Deserialize, Serialize};

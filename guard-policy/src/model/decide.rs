@@ -8,6 +8,15 @@
 //!   a rule of exactly that address, never by a network, a name or `*`;
 //! - an IPv6 address that carries an IPv4 address inside ([`embedded_ipv4`]) may end at either,
 //!   so both must be allowed.
+//!
+//! ```
+//! use fnguard_policy::model::{Action, Decision, Peer, Policy, RuleRef, Transport};
+//!
+//! let peer = Peer::inet("203.0.113.9".parse()?, 443, Transport::Tcp);
+//! let rule = RuleRef { key: "network.allow", text: None };
+//! assert_eq!(Policy::default().decide_connect(&peer, &[]), Decision { action: Action::Deny, rule });
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 use super::address::{embedded_ipv4, needs_exact_rule};
 use super::{Mode, Name, NetworkRule, Policy, PortRange, Target, Transport};

@@ -44,6 +44,13 @@ pub fn narrowest_rule(peer: &Peer, names: &[Name]) -> String {
 }
 
 /// The rule that would allow binding or listening on `peer`, made by [`Peer::local`].
+///
+/// ```
+/// use fnguard_policy::model::{Peer, Transport, narrowest_listen_rule};
+/// let peer = Peer::local("127.0.0.1".parse()?, 8080, Transport::Tcp);
+/// assert_eq!(narrowest_listen_rule(&peer), r#"[network] listen += "127.0.0.1:8080""#);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub fn narrowest_listen_rule(peer: &Peer) -> String {
     match peer {
         Peer::Inet { address, port, transport } => {
@@ -70,11 +77,21 @@ pub fn narrowest_exec_rule(path: &str) -> String {
 }
 
 /// The rule that would allow changing the file at a resolved path.
+///
+/// ```
+/// # use fnguard_policy::model::narrowest_write_rule;
+/// assert_eq!(narrowest_write_rule("/var/cache/x"), r#"[files] write += "/var/cache/x""#);
+/// ```
 pub fn narrowest_write_rule(path: &str) -> String {
     format!("[files] write += {}", quoted(path))
 }
 
 /// The rule that would allow reading the file at a resolved path.
+///
+/// ```
+/// # use fnguard_policy::model::narrowest_read_rule;
+/// assert_eq!(narrowest_read_rule("/var/cache/x"), r#"[files] read += "/var/cache/x""#);
+/// ```
 pub fn narrowest_read_rule(path: &str) -> String {
     format!("[files] read += {}", quoted(path))
 }

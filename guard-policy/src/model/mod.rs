@@ -2,6 +2,48 @@
 //!
 //! Every type here is what the macro writes into the function's binary and what the arbiter
 //! reads back, so a change of shape is a change of [`compiled::FORMAT`].
+//!
+//! ```
+//! use fnguard_policy::model::*;
+//!
+//! // As guard.toml would say it: every section, with something in it.
+//! let policy = Policy {
+//!     version: 1,
+//!     mode: Mode::Enforce,
+//!     arm: Arm {
+//!         release: ReleaseArming::Always,
+//!         debug: DebugArming::Audit,
+//!         mechanism: Mechanism::Auto,
+//!         on_unsupported: OnUnsupported::Refuse,
+//!         strict_init: true,
+//!     },
+//!     secrets: Secrets {
+//!         env: vec![SecretPattern { text: "DB_*".to_owned() }],
+//!         optional: Vec::new(),
+//!         on_weak: OnWeak::Refuse,
+//!     },
+//!     network: Network {
+//!         mode: Mode::Enforce,
+//!         allow: vec![NetworkRule {
+//!             text: "api.stripe.com:443".to_owned(),
+//!             to: Target::Name(NamePattern::Exact(Name::parse("api.stripe.com")?)),
+//!             ports: vec![PortRange { low: 443, high: 443 }],
+//!             transport: Transport::Tcp,
+//!             private: false,
+//!             audit: false,
+//!         }],
+//!         listen: Vec::new(),
+//!     },
+//!     exec: Exec { mode: Mode::Audit, allow: vec!["/usr/bin/id".to_owned()], any: false, fork: false },
+//!     files: Files { mode: Mode::Enforce, write: Vec::new(), read: None, own_code: OwnCode::Deny },
+//!     memory: Memory { executable: Executable::LoadPhase },
+//!     report: Report { emf: Some("Shop/fnguard".to_owned()) },
+//! };
+//! assert!(policy.secrets.env[0].matches(b"DB_PASSWORD"));
+//! assert_eq!(policy.decide_exec("/bin/sh").action, Action::Audit);
+//! assert_eq!(policy.decide_write("/tmp/x").action, Action::Deny);
+//! # Ok::<(), name::NameError>(())
+//! ```
 
 pub mod address;
 pub mod breadth;

@@ -1,6 +1,16 @@
 //! Host names: one normal form, compared label by label. Not resolution, which is the arbiter's.
 //!
 //! Source of the limits: RFC 1035 section 2.3.4 (63 octets a label, 255 a name in wire form).
+//!
+//! ```
+//! use fnguard_policy::model::{Name, NamePattern, name::NameError};
+//!
+//! let pattern = NamePattern::OneLabel(Name::parse("stripe.com")?);
+//! assert!(pattern.matches(&Name::parse("API.stripe.com.")?));
+//! assert!(!pattern.matches(&Name::parse("notstripe.com")?));
+//! assert_eq!(Name::parse("api..com"), Err(NameError::Label));
+//! # Ok::<(), NameError>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -80,6 +80,16 @@ pub fn canonical(policy: &Policy) -> String {
 }
 
 /// The canonical text of a rule's `to`: `api.stripe.com:443`, `udp/[2001:db8::/32]:8000-8100`.
+///
+/// ```
+/// use fnguard_policy::model::{PortRange, Target, Transport};
+/// use fnguard_policy::source::rule_text;
+///
+/// let to = Target::Net { address: "2001:db8::".parse()?, prefix: 32 };
+/// let ports = [PortRange { low: 8000, high: 8100 }];
+/// assert_eq!(rule_text(&to, &ports, Transport::Udp), "udp/[2001:db8::/32]:8000-8100");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub fn rule_text(to: &Target, ports: &[PortRange], transport: Transport) -> String {
     let mut out = String::new();
     if transport == Transport::Udp {

@@ -4,6 +4,23 @@
 //!
 //! A key that is added here needs a reader in `document.rs`; a test takes each key's example
 //! through the parser and fails where nothing reads it.
+//!
+//! ```
+//! use fnguard_policy::source::keys::{Choice, Key, Kind, NETWORK_RULE, SECTIONS, Section, TOP_LEVEL};
+//!
+//! /// The words that each key takes, as an editor would complete them.
+//! fn words(section: &Section) -> impl Iterator<Item = (&'static str, &'static [Choice])> {
+//!     section.keys.iter().filter_map(|key: &Key| match key.kind {
+//!         Kind::Choice(words) => Some((key.name, words)),
+//!         _ => None,
+//!     })
+//! }
+//!
+//! let (mode, choices) = words(&TOP_LEVEL).next().expect("one key takes words");
+//! assert_eq!((mode, choices[0].word), ("mode", "enforce"));
+//! assert!(SECTIONS.iter().any(|section| section.name == "network"));
+//! assert!(NETWORK_RULE.keys.iter().any(|key| key.name == "private"));
+//! ```
 
 /// A table of `guard.toml`.
 #[derive(Debug)]
@@ -77,6 +94,15 @@ pub struct Choice {
 }
 
 /// Words that belong to later versions, each after its key: setting one is an error.
+///
+/// ```
+/// use fnguard_policy::source::{keys::RESERVED_WORDS, parse};
+///
+/// for (key, word) in RESERVED_WORDS {
+///     let text = format!("version = 1\n[arm]\n{key} = \"{word}\"\n");
+///     assert!(parse(&text, "guard.toml").is_err());
+/// }
+/// ```
 pub const RESERVED_WORDS: &[(&str, &str)] = &[("mechanism", "sealed")];
 
 impl Choice {

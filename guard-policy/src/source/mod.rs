@@ -18,6 +18,23 @@
 //! 1 error in the policy"
 //! );
 //! ```
+//!
+//! A program that shows mistakes in its own way has them as data:
+//!
+//! ```
+//! use fnguard_policy::source::{self, Diagnostic, Diagnostics, Parsed, Severity};
+//!
+//! fn places(text: &str) -> Vec<(usize, usize)> {
+//!     let found: Result<Parsed, Diagnostics> = source::parse(text, "guard.toml");
+//!     let place = |diagnostic: &Diagnostic| (diagnostic.line, diagnostic.column);
+//!     match found {
+//!         Ok(parsed) => parsed.warnings.iter().map(place).collect(),
+//!         Err(all) => all.iter().filter(|one| one.severity == Severity::Error).map(place).collect(),
+//!     }
+//! }
+//!
+//! assert_eq!(places("version = 1\nmode = \"enforced\"\n"), [(2, 8)]);
+//! ```
 
 mod canonical;
 mod diagnostic;

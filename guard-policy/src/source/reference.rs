@@ -6,6 +6,11 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
 /// `docs/policy.md`.
+///
+/// ```
+/// let page = fnguard_policy::source::reference::markdown();
+/// assert!(page.contains("[network]"));
+/// ```
 pub fn markdown() -> String {
     let mut out = String::from(HEAD);
     out.push_str("\n## An absent section\n\n| section | without it |\n|---|---|\n");
@@ -89,6 +94,12 @@ fn capitalised(text: &str) -> String {
 }
 
 /// `docs/guard.schema.json`: JSON Schema, draft 7.
+///
+/// ```
+/// let schema: serde_json::Value = serde_json::from_str(&fnguard_policy::source::reference::json_schema())?;
+/// assert_eq!(schema["properties"]["network"]["type"], "object");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub fn json_schema() -> String {
     let mut properties = properties(&TOP_LEVEL);
     for section in SECTIONS {
