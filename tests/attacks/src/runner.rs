@@ -83,13 +83,20 @@ pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Whether the command line chooses a test of this room.
-pub fn wants(room: &str) -> bool {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let mut names = words.iter().filter(|word| !word.starts_with('-')).peekable();
-    !words.iter().any(|word| word == "--list")
-        && (names.peek().is_none()
-            || names.any(|word| word.starts_with(room) || room.contains(word.as_str())))
+/// Whether the command line chooses one of these tests to be run.
+pub fn wants(tests: &[Test]) -> bool {
+    let list = std::env::args().any(|word| word == "--list");
+    !list && !chosen(&[tests]).is_empty()
+}
+
+/// The tests whose names hold one of the words on the command line, or all.
+fn chosen<'a>(tests: &[&'a [Test]]) -> Vec<&'a Test> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    tests
+        .iter()
+        .flat_map(|room| room.iter())
+        .filter(|test| words.is_empty() || words.iter().any(|word| test.name.contains(word.as_str())))
+        .collect()
 }
 
 /// Goes on in namespaces of its own (pid, mount, network; a user namespace where the caller may
@@ -201,12 +208,7 @@ pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
         eprintln!("{problem}");
         std::process::exit(2)
     });
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let chosen: Vec<&Test> = tests
-        .iter()
-        .flat_map(|room| room.iter())
-        .filter(|test| words.is_empty() || words.iter().any(|word| test.name.contains(word.as_str())))
-        .collect();
+    let chosen = chosen(tests);
     if std::env::args().any(|word| word == "--list") {
         for test in chosen {
             println!("{}: test", test.name);
@@ -241,7 +243,7 @@ pub fn run_after(script: &str, tests: &[&[Test]], excused: &str) -> ! {
             }
         }
     }
-    if words.is_empty() {
+    if chosen.len() == known.len() {
         for name in excuses.not_needed() {
             println!("FAILED {name}: excused for {who}, and it can be done: take it off the list");
             failed.push(name);
