@@ -154,8 +154,8 @@ pub enum Record {
 pub enum Unrecorded {
     /// There was nothing left to find, and the attempt found what is no secret in the same place.
     NothingLeft,
-    /// The kernel refuses by itself: the parent is not dumpable, so that its /proc entries belong to
-    /// nobody whom the function could be (proc(5)).
+    /// The kernel refuses by itself: the parent is not dumpable, so that nobody of the function's user
+    /// reads its /proc entries (proc(5)).
     ParentClosed,
     /// The kernel refuses by itself: the log's pipe has no permission to read (0200).
     LogClosed,

@@ -43,8 +43,7 @@ pub struct Session {
     /// The function, and the process that started it: the arbiter, where there is one.
     function: u32,
     parent: u32,
-    /// The function's user.
-    uid: u32,
+    place: Place,
     stdout: Capture,
     stderr: Capture,
     platform: Capture,
@@ -97,7 +96,8 @@ pub struct Look {
     pub parent_dead: bool,
     /// Whether it is stopped.
     pub parent_stopped: bool,
-    /// Whether its entries in /proc belong to the function's user, as they do unless it is not dumpable.
+    /// Whether somebody else of the function's user, without capabilities, reads its entries in /proc, as
+    /// they do unless it is not dumpable.
     pub parent_readable: Option<bool>,
     /// Whether the pipe behind the function's stdout grants its user to read.
     pub log_readable: Option<bool>,
@@ -179,7 +179,7 @@ impl Session {
             supervisor,
             function,
             parent,
-            uid: world.place.uid,
+            place: world.place,
             stdout,
             stderr,
             platform,
@@ -209,9 +209,9 @@ impl Session {
         Look {
             parent_dead: processes::is_dead(parent),
             parent_stopped: matches!(state, Some('T')),
-            parent_readable: fs::metadata(format!("/proc/{parent}/mem"))
-                .ok()
-                .map(|entry| entry.uid() == self.uid),
+            parent_readable: (!processes::is_dead(parent))
+                .then(|| readable(&self.place, &format!("/proc/{parent}/environ")))
+                .flatten(),
             log_readable: fs::metadata(format!("/proc/{}/fd/1", self.function))
                 .ok()
                 .map(|pipe| pipe.mode() & 0o444 != 0),
@@ -268,6 +268,16 @@ impl Session {
         drop((api, master, slave));
         Captured { stdout: stdout.finish(), stderr: stderr.finish(), platform: platform.finish() }
     }
+}
+
+/// Whether a program of the function's user's reads a file: one that nobody guards.
+fn readable(place: &Place, path: &str) -> Option<bool> {
+    let mut command = Command::new("/bin/cat");
+    command.arg(path).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if place.other_user {
+        command.uid(place.uid).gid(place.gid);
+    }
+    Some(command.status().ok()?.success())
 }
 
 /// What ports say to whoever connects: those that have the nonce to give.
