@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+/// How many mistakes there are.
+const CASES: usize = 18;
+
 /// Paths in the attribute are relative to the manifest, which here is the one that trybuild makes.
 fn lay_policies() -> std::io::Result<()> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or(std::io::ErrorKind::NotFound)?;
@@ -18,5 +21,8 @@ fn lay_policies() -> std::io::Result<()> {
 #[test]
 fn mistakes_are_explained() {
     lay_policies().unwrap();
+    let names = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui")).unwrap();
+    let cases = names.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "rs"));
+    assert_eq!(cases.count(), CASES, "a pattern that matches nothing passes: count what it is to match");
     trybuild::TestCases::new().compile_fail("../ui/*.rs");
 }

@@ -11,6 +11,7 @@ mod kernel;
 mod load;
 mod logs;
 mod memory;
+mod modes;
 mod network;
 mod notifications;
 mod platform;
@@ -36,6 +37,7 @@ fn main() {
             platform::TESTS,
             posture::TESTS,
             load::TESTS,
+            modes::TESTS,
         ],
         include_str!("../../excused.txt"),
     )
