@@ -4,8 +4,8 @@
 
 mod fixture;
 
-use fixture::Fixture;
-use fnguard_policy::model::{Compiled, Mode};
+use fixture::{Fixture, notes};
+use fnguard_policy::model::Mode;
 use object::elf::{FileHeader64, SHF_GNU_RETAIN};
 use object::read::elf::{ElfFile64, FileHeader as _, SectionHeader as _};
 use object::{Endianness, Object as _, ObjectSection as _};
@@ -72,21 +72,6 @@ fn registered(program: &[u8]) -> usize {
     let size = usize::try_from(section.size()).unwrap();
     assert_eq!(size % ENTRY, 0);
     size / ENTRY - ANCHORS
-}
-
-/// The policies in a program's notes.
-fn notes(program: &[u8]) -> Vec<Compiled> {
-    let header = FileHeader64::<Endianness>::parse(program).unwrap();
-    let endian = header.endian().unwrap();
-    let sections = header.sections(endian, program).unwrap();
-    let Some((_, section)) = sections.section_by_name(endian, b".note.fnguard") else { return Vec::new() };
-    let mut iterator = section.notes(endian, program).unwrap().expect("a section of notes");
-    let mut found = Vec::new();
-    while let Some(note) = iterator.next().unwrap() {
-        assert_eq!(note.name(), b"fnguard");
-        found.push(Compiled::decode(note.desc()).unwrap());
-    }
-    found
 }
 
 /// Both handlers of a program, with one policy.
