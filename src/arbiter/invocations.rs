@@ -2,9 +2,12 @@
 //! words: a hint for readers, never a ground for a decision.
 
 use crate::report::{LateOutput, Phase, Stream};
+use std::collections::VecDeque;
 
 /// How many invocations may be open at once.
 const MOST: usize = 1024;
+/// How many a record names.
+const MOST_NAMED: usize = 16;
 
 /// The invocations that are open.
 #[derive(Debug, Default)]
@@ -12,8 +15,8 @@ pub(crate) struct Invocations {
     open: Vec<String>,
     /// Whether there has been one.
     any: bool,
-    /// Those that ended last.
-    ended: Vec<String>,
+    /// Those that ended last, the last ones of them.
+    ended: VecDeque<String>,
     late: [u64; 2],
 }
 
@@ -41,7 +44,11 @@ impl Invocations {
     pub(crate) fn finish(&mut self, id: &str) -> Result<(), &'static str> {
         let at = self.open.iter().position(|open| open == id).ok_or("no such invocation is open")?;
         let id = self.open.swap_remove(at);
-        self.ended.push(id);
+        // One that stays open keeps the list from being emptied.
+        if self.ended.len() >= MOST_NAMED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(id);
         Ok(())
     }
 
@@ -59,7 +66,7 @@ impl Invocations {
         for (stream, slot) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&mut self.late) {
             let bytes = std::mem::take(slot);
             if bytes > 0 {
-                out.push(LateOutput { stream, bytes, after: self.ended.clone() });
+                out.push(LateOutput { stream, bytes, after: self.ended.iter().cloned().collect() });
             }
         }
         out
@@ -76,7 +83,7 @@ impl Invocations {
 
     /// The ids that are open; after a response none, so that nothing comes under a wrong one.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.open.iter().take(16).cloned().collect()
+        self.open.iter().take(MOST_NAMED).cloned().collect()
     }
 }
 
@@ -99,6 +106,19 @@ mod tests {
         let late = invocations.start("b").unwrap();
         assert_eq!(late, [LateOutput { stream: Stream::Stderr, bytes: 7, after: vec!["a".into()] }]);
         assert!(invocations.finish("a").is_err());
+    }
+
+    #[test]
+    fn ended_invocations_are_bounded_while_one_stays_open() {
+        let mut invocations = Invocations::default();
+        invocations.start("open").unwrap();
+        for number in 0..1000 {
+            let id = number.to_string();
+            invocations.start(&id).unwrap();
+            invocations.finish(&id).unwrap();
+        }
+        assert_eq!(invocations.ended.len(), MOST_NAMED);
+        assert_eq!(invocations.ended.back().map(String::as_str), Some("999"));
     }
 
     #[test]
