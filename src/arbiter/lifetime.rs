@@ -11,6 +11,7 @@
 use super::Arbiter;
 use crate::report::Ended;
 use crate::sys::descriptor::{self, PollFd};
+use crate::sys::path;
 use crate::sys::process::{self, End};
 use crate::sys::signal::{self, Received};
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +23,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// Waits for the function's end, drains everything, and ends this process the same way.
 pub(super) fn run(arbiter: &Arbiter, pidfd: &OwnedFd, signals: &OwnedFd) -> ! {
+    let mut jobs = Jobs::default();
     let end = loop {
         let mut entries =
             [PollFd::new(pidfd.as_fd(), libc::POLLIN), PollFd::new(signals.as_fd(), libc::POLLIN)];
@@ -30,10 +32,11 @@ pub(super) fn run(arbiter: &Arbiter, pidfd: &OwnedFd, signals: &OwnedFd) -> ! {
         }
         if entries[1].happened() != 0 {
             while let Ok(Some(received)) = signal::receive(signals.as_fd()) {
+                jobs.hear(received);
                 pass_on(arbiter, received);
             }
         }
-        if let Some(end) = reap(arbiter) {
+        if let Some(end) = reap(arbiter, &mut jobs) {
             break end;
         }
     };
@@ -42,11 +45,11 @@ pub(super) fn run(arbiter: &Arbiter, pidfd: &OwnedFd, signals: &OwnedFd) -> ! {
 
 /// Takes what has changed in child processes. As pid 1 the arbiter inherits every orphan, and
 /// must reap them all.
-fn reap(arbiter: &Arbiter) -> Option<End> {
+fn reap(arbiter: &Arbiter, jobs: &mut Jobs) -> Option<End> {
     loop {
         match process::wait(-1, false) {
             Ok(Some((pid, End::Stopped(stopped)))) if pid == arbiter.function => {
-                mirror_stop(arbiter, stopped)
+                jobs.mirror_stop(arbiter, stopped);
             }
             Ok(Some((pid, end @ (End::Exited(_) | End::Killed(_))))) if pid == arbiter.function => {
                 return Some(end);
@@ -91,14 +94,61 @@ fn pass_on(arbiter: &Arbiter, received: Received) {
     }
 }
 
-/// Stops this process as the terminal stopped the function, so that the shell sees its job stop;
-/// continued, the group's SIGCONT has reached the function as well.
+/// What the terminal has told, for job control: a shell sees a job stop when the process that it
+/// started does, and that is the arbiter.
 ///
-/// With a terminal of its own the function is no job of that shell, and its stop is its own: its
-/// group is orphaned, which the kernel does not stop from a terminal.
-fn mirror_stop(arbiter: &Arbiter, stopped: i32) {
-    if arbiter.terminal.is_none() && matches!(stopped, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
-        let _ = signal::send(process::own_pid(), libc::SIGSTOP);
+/// A stopped arbiter answers nothing and writes no record, so the function must not be able to
+/// stop it, least of all one that goes on by itself afterwards (a timer of its own may send it
+/// SIGCONT). Hence a stop is mirrored only where the terminal is known to have asked for it: the
+/// group is in the terminal's foreground, or the kernel itself sent the signal to the arbiter too, as
+/// it does to a whole background group that reads the terminal. The default action of the signal is
+/// what stops the arbiter, so that in a group that nobody could continue nothing happens
+/// (setpgid(2), orphaned process groups).
+#[derive(Debug, Default)]
+struct Jobs {
+    /// The kernel has sent the arbiter a stop signal of job control.
+    asked: bool,
+}
+
+impl Jobs {
+    fn hear(&mut self, received: Received) {
+        match received.signal {
+            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => self.asked |= received.code > 0,
+            libc::SIGCONT => self.asked = false,
+            _ => {}
+        }
+    }
+
+    /// Stops this process as the function was stopped, or lets the function go on.
+    ///
+    /// With a terminal of its own the function is no job of that shell, and its stop is its own: its
+    /// group is orphaned, which the kernel does not stop from a terminal.
+    fn mirror_stop(&mut self, arbiter: &Arbiter, stopped: i32) {
+        if arbiter.terminal.is_some() || !matches!(stopped, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
+            return;
+        }
+        let asked = std::mem::take(&mut self.asked);
+        let status = path::read_file(&path::proc_path("/proc/self/stat"), 4096).unwrap_or_default();
+        if has_terminal(&status, asked) {
+            // Continued, the group's SIGCONT has reached the function as well.
+            signal::stop_by(stopped);
+        } else {
+            let _ = signal::send(arbiter.function, libc::SIGCONT);
+        }
+    }
+}
+
+/// Whether there is a controlling terminal, and this group is its foreground or was `asked` by it;
+/// from /proc/PID/stat (proc(5)): pid, name, state, parent, group, session, terminal, foreground.
+fn has_terminal(status: &[u8], asked: bool) -> bool {
+    let Some(end) = status.iter().rposition(|&byte| byte == b')') else { return false };
+    let rest = String::from_utf8_lossy(status.get(end + 1..).unwrap_or_default());
+    let mut fields = rest.split_ascii_whitespace().skip(2).map(|word| word.parse::<i32>().ok());
+    match (fields.next(), fields.nth(1), fields.next()) {
+        (Some(Some(group)), Some(Some(terminal)), Some(Some(foreground))) => {
+            terminal != 0 && (asked || foreground == group)
+        }
+        _ => false,
     }
 }
 
@@ -162,4 +212,34 @@ fn signal_name(number: i32) -> String {
         .iter()
         .find(|(known, _)| *known == number)
         .map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_mirrored_for_a_terminal_only() {
+        let status = |group, terminal, foreground| {
+            format!("7 (a) 9 (b) S 1 {group} 5 {terminal} {foreground} 4194560 0 0\n").into_bytes()
+        };
+        assert!(has_terminal(&status(7, 34816, 7), false), "the foreground");
+        assert!(!has_terminal(&status(7, 34816, 8), false), "the background");
+        assert!(has_terminal(&status(7, 34816, 8), true), "the background that the terminal stopped");
+        assert!(!has_terminal(&status(7, 0, -1), true), "no terminal");
+        assert!(!has_terminal(b"", true));
+        assert!(!has_terminal(b"7 (a) S 1 x 5 34816 x", true));
+    }
+
+    #[test]
+    fn only_the_kernel_speaks_for_the_terminal() {
+        let mut jobs = Jobs::default();
+        let tell = |signal, code| Received { signal, code, sender: 0 };
+        jobs.hear(tell(libc::SIGTSTP, 0));
+        assert!(!jobs.asked, "a process sent it");
+        jobs.hear(tell(libc::SIGTTIN, 128));
+        assert!(jobs.asked);
+        jobs.hear(tell(libc::SIGCONT, 0));
+        assert!(!jobs.asked);
+    }
 }

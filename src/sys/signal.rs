@@ -117,6 +117,17 @@ pub fn set_default(signal: i32) -> Result<(), Errno> {
     }
 }
 
+/// Stops this process by a job-control signal's default action, until it is continued. Nothing
+/// happens where the process's group is orphaned.
+pub fn stop_by(signal: i32) {
+    let Some(bit) = u32::try_from(signal - 1).ok().and_then(|shift| 1u64.checked_shl(shift)) else { return };
+    let _ = set_default(signal);
+    let _ = send(super::process::own_pid(), signal);
+    if let Ok(mask) = set_mask(!bit) {
+        let _ = set_mask(mask);
+    }
+}
+
 /// Ends this process by `signal` as if it had been sent from outside: default disposition,
 /// unblocked, sent to itself. Returns where that does not end it (pid 1 of a namespace).
 pub fn end_by(signal: i32) {

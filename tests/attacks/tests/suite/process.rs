@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 fnguard_attacks::tests! { "process":
-    signals, stop, every_process, threads_of_the_arbiter, couriers, limits, scheduling, groups, identities,
+    signals, stop, stops_itself, every_process, threads_of_the_arbiter, couriers, limits, scheduling, groups, identities,
     first_thread_gone, made_unreadable, arbiter_killed, one_listener, filter_on_every_thread,
     ends_are_mirrored, orphans_are_held, links_misused,
 }
@@ -58,6 +58,20 @@ fn stop() {
     let guarded = beside(attack.guard(NET));
     assert!(arbiter_lives(&guarded), "{}", guarded.text());
     guarded.only_record("process", "kill", "signal 19");
+}
+
+/// A function that stops itself does not stop the arbiter, whether or not it goes on by itself.
+fn stops_itself() {
+    for signal in ["20", "21", "22"] {
+        let attack = victim(["stops-itself", signal, "for-good"]);
+        let plain = attack.clone().limit(Duration::from_secs(1)).run();
+        assert!(plain.timed_out, "unguarded it stops\n{}", plain.text());
+        for attack in [attack, victim(["stops-itself", signal, "resumed"])] {
+            let guarded = attack.limit(Duration::from_secs(10)).under_guard(NET);
+            guarded.only_record("network", "connect", "203.0.113.9:4444");
+            assert_eq!(guarded.said("connect"), -13);
+        }
+    }
 }
 
 /// The group, everything, and the group by its number: the arbiter is among them.

@@ -6,6 +6,7 @@ use crate::raw::{say, tell};
 pub fn run(technique: &str, words: &[&str]) -> bool {
     match (technique, words) {
         ("signal", [way, number]) => signal(way, number),
+        ("stops-itself", [signal, resumed]) => stops_itself(signal, resumed),
         ("courier", [way, number]) => courier(way, number),
         ("limit", [resource, value]) => limit(resource, value),
         ("schedule", []) => schedule(),
@@ -76,6 +77,25 @@ fn signal(way: &str, number: &str) {
         _ => panic!("no such way: {way}"),
     };
     say("signal", result);
+}
+
+/// Stops by a signal of job control, with a timer that lets it go on: its parent may take the stop
+/// for its own.
+fn stops_itself(signal: &str, resumed: &str) {
+    let signal: i32 = signal.parse().expect("a signal");
+    if resumed == "resumed" {
+        // struct sigevent: value, signal, SIGEV_SIGNAL.
+        let mut event = [0u8; 64];
+        event[8..12].copy_from_slice(&libc::SIGCONT.to_ne_bytes());
+        let mut timer = 0i32;
+        say("timer_create", call!(SYS_timer_create, 1, event.as_ptr(), &raw mut timer));
+        let each = [0i64, 50_000_000, 0, 50_000_000];
+        say("timer_settime", call!(SYS_timer_settime, timer, 0, each.as_ptr(), 0));
+    }
+    say("kill", call!(SYS_kill, call!(SYS_getpid), signal));
+    let bytes = crate::raw::address("203.0.113.9:4444");
+    let socket = crate::raw::socket_for(&bytes, libc::SOCK_STREAM);
+    say("connect", call!(SYS_connect, socket, bytes.as_ptr(), bytes.len()));
 }
 
 /// A signal to the parent that no kill call carries: the kernel sends it when a descriptor is
