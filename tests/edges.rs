@@ -63,9 +63,11 @@ const ARBITER: &[(&str, &[&str])] = &[
             "lifetime",
             "links",
             "mod",
+            "names",
             "output",
             "pending",
             "serve",
+            "started",
             "terminal",
             "vault",
             "witness",
@@ -76,7 +78,7 @@ const ARBITER: &[(&str, &[&str])] = &[
     ("lifetime", &["mod"]),
     ("serve", &["calls", "mod", "target"]),
     // Deciding what a call asks, and performing it: through `target` alone is another process touched.
-    ("calls", &["images", "mod", "names", "target", "terminal"]),
+    ("calls", &["images", "mod", "names", "pending", "target", "terminal"]),
     ("links", &["mod"]),
     ("pending", &["target"]),
     // Keeps what it has told, in a form that a link carries.
@@ -92,6 +94,7 @@ const ARBITER: &[(&str, &[&str])] = &[
     ("invocations", &[]),
     ("names", &[]),
     ("output", &[]),
+    ("started", &[]),
     ("vault", &[]),
 ];
 

@@ -5,9 +5,11 @@ use super::assess::{self, DomainFound, Found, Told};
 use super::images::Images;
 use super::invocations::Invocations;
 use super::links::Links;
+use super::names::Upstream;
 use super::output::{Outlet, Output, Source, Start, carry};
 use super::pending::Pending;
 use super::serve::{self, Servers};
+use super::started::Started;
 use super::terminal::Terminal;
 use super::vault::Vault;
 use super::witness::Witness;
@@ -25,6 +27,7 @@ use crate::sys::{Errno, capability, descriptor, limit, path, seccomp, signal};
 use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -110,6 +113,8 @@ pub(crate) enum Ended {
 pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     // First of all out of the function's reach; where prctl is refused, the read-back says so.
     let _ = process::set_not_dumpable();
+    // While the function's process is still busy with confining itself: none of its code has run.
+    let nameservers = Upstream::from_resolv_conf(Path::new("/etc/resolv.conf"));
     let step = match hear::<Step>(beginning.socket.as_fd()) {
         Ok(step) => step,
         Err(_) => {
@@ -140,7 +145,7 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     let domain = assess::judge_domain(domain.map_err(Errno), outcomes);
     let told = Told { no_new_privileges, dies_with_parent, arbiter_entries_open };
     let function = beginning.function;
-    match become_arbiter(beginning, listener, domain, &told) {
+    match become_arbiter(beginning, listener, domain, &told, nameservers) {
         Ok((arbiter, pidfd, signals)) => lifetime::run(&arbiter, &pidfd, &signals),
         Err(error) => {
             let _ = signal::send(function, libc::SIGKILL);
@@ -155,6 +160,7 @@ fn become_arbiter(
     listener: Result<(i32, bool), i32>,
     (domain, domain_found): (DomainState, DomainFound),
     told: &Told,
+    nameservers: std::io::Result<Upstream>,
 ) -> Result<(Arc<Arbiter>, OwnedFd, OwnedFd), ArmError> {
     let Beginning { compiled, function, pidfd, socket, streams, captured, .. } = beginning;
     let policy = &compiled.policy;
@@ -175,6 +181,10 @@ fn become_arbiter(
             (killable, None, Some(taken))
         }
         Err(error) => (false, Some(Errno(error)), None),
+    };
+    let (upstream, no_nameservers) = match nameservers {
+        Ok(upstream) => (upstream, None),
+        Err(error) => (Upstream::at([]), Some(error)),
     };
     let looks_like_secret = captured.looks_like_secret;
     let (vault, matcher) = Vault::new(captured.store)?;
@@ -206,7 +216,8 @@ fn become_arbiter(
         pending: Pending::default(),
         servers: Servers::new(),
         output: OnceLock::new(),
-        names: OnceLock::new(),
+        upstream,
+        names: Started::new(),
         posture_line: OnceLock::new(),
         terminal: input.terminal(),
     });
@@ -262,6 +273,10 @@ fn become_arbiter(
     record.warnings.extend(beginning.inventory.foreign.iter().cloned());
     record.warnings.extend(beginning.inventory.inherited.named.iter().cloned());
     record.warnings.extend(beginning.programs.warnings.iter().cloned());
+    record.warnings.extend(
+        no_nameservers
+            .map(|error| format!("/etc/resolv.conf can't be read, so no name has an address: {error}")),
+    );
     record.arming_us = u64::try_from(beginning.began.elapsed().as_micros()).ok();
     assess::refuse_what_is_not_held(&arbiter, policy, &record, &found, &err)?;
     let _ = arbiter.posture_line.set(assess::describe(&record));

@@ -11,7 +11,7 @@
 //! | `images` | programs and their load phases |
 //! | `pending` | performed but not delivered |
 //! | `links`, `invocations`, `vault` | what the function's side asks; open requests; secrets |
-//! | `names` | the DNS proxy and its bindings |
+//! | `names`, `started` | the DNS proxy and its bindings; what is started at its first use |
 //! | `output`, `witness` | the pumps; the records |
 //! | `recent` | the violations that the function may ask for |
 //! | `terminal` | the platform's terminal, where the function has one of its own |
@@ -34,6 +34,7 @@ mod output;
 mod pending;
 mod recent;
 mod serve;
+mod started;
 mod target;
 mod terminal;
 mod vault;
@@ -50,9 +51,9 @@ use names::{Binding, Lookup, Names, Refusal, Upstream, Verdict};
 use output::{Output, PumpEvents};
 use pending::Pending;
 use serve::Servers;
+use started::Started;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -97,7 +98,9 @@ pub(crate) struct Arbiter {
     pending: Pending,
     servers: Servers,
     output: OnceLock<Output>,
-    names: OnceLock<Option<Names>>,
+    /// The platform's nameservers, as they were before code of the function's ran.
+    upstream: Upstream,
+    names: Started<Names>,
     /// The terminals, where the function was given one.
     terminal: Option<Arc<Terminal>>,
     posture_line: OnceLock<String>,
@@ -118,46 +121,34 @@ impl Arbiter {
         self.implicit.contains(peer)
     }
 
-    /// The DNS proxy, started when it is first needed; `None` where it can't start, which
-    /// refuses every lookup and is reported.
+    /// The DNS proxy, started when it is first needed; `None` where it can't start just now, which
+    /// refuses the lookup and is reported.
     fn names(&self) -> Option<&Names> {
-        self.names
-            .get_or_init(|| {
-                let upstream = Upstream::from_resolv_conf(Path::new("/etc/resolv.conf"));
-                let upstream = upstream.unwrap_or_else(|_| Upstream::at([]));
-                let (witness, invocations) = (Arc::clone(&self.witness), Arc::clone(&self.invocations));
-                let observer = Arc::new(move |lookup: Lookup| {
-                    if let Some(violation) = lookup_violation(&lookup) {
-                        report_in_place(&witness, &invocations, violation);
-                    }
-                });
-                match Names::start(Arc::clone(&self.policy), upstream, observer) {
-                    Ok(names) => Some(names),
-                    Err(error) => {
-                        self.report(Violation {
-                            detail: Some(error.to_string()),
-                            ..Violation::new(
-                                report::Control::Guard,
-                                report::Action::Blocked,
-                                "connect",
-                                "guard.names",
-                            )
-                        });
-                        None
-                    }
+        let start = || {
+            let (witness, invocations) = (Arc::clone(&self.witness), Arc::clone(&self.invocations));
+            let observer = Arc::new(move |lookup: Lookup| {
+                if let Some(violation) = lookup_violation(&lookup) {
+                    report_in_place(&witness, &invocations, violation);
                 }
-            })
-            .as_ref()
+            });
+            Names::start(Arc::clone(&self.policy), self.upstream.clone(), observer)
+        };
+        self.names.get_or_start(Instant::now(), start, |error| {
+            self.report(Violation {
+                detail: Some(error.to_string()),
+                ..Violation::new(report::Control::Guard, report::Action::Blocked, "connect", "guard.names")
+            });
+        })
     }
 
     /// The names that lead to an address.
     fn names_of(&self, address: IpAddr) -> Vec<Name> {
-        self.names.get().and_then(Option::as_ref).map(|names| names.names_of(address)).unwrap_or_default()
+        self.names.get().map(|names| names.names_of(address)).unwrap_or_default()
     }
 
     /// What is known of an address, for a record.
     fn history_of(&self, address: IpAddr) -> Option<Binding> {
-        self.names.get().and_then(Option::as_ref).map(|names| names.history_of(address))
+        self.names.get().map(|names| names.history_of(address))
     }
 
     fn start_invocation(&self, id: &str) -> Result<(), &'static str> {

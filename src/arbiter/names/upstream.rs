@@ -5,13 +5,16 @@ use super::message::{self, BadReply, MAX_DATAGRAM, RecordType, Reply};
 use super::random::Random;
 use super::resolv_conf;
 use fnguard_policy::model::Name;
-use std::io;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long one nameserver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much of a resolv.conf(5) is read.
+const LONGEST_FILE: u64 = 64 * 1024;
 
 /// How often each nameserver is asked.
 const ATTEMPTS: u32 = 2;
@@ -45,15 +48,18 @@ pub enum Failure {
 }
 
 impl Upstream {
-    /// The nameservers of a resolv.conf(5), read now and never again: the function may change
-    /// the file later.
+    /// The nameservers of a resolv.conf(5), read now and never again: to be called before code of
+    /// the function's runs, which may change the file. Of a file longer than 64 KiB the beginning
+    /// counts.
     ///
     /// # Errors
     /// When the file exists and cannot be read. A missing one means the local machine, as for
     /// every resolver.
     pub fn from_resolv_conf(path: &Path) -> io::Result<Self> {
-        let text = match std::fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes));
+        let text = match read {
+            Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };

@@ -5,6 +5,8 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A TCP listener.
 #[derive(Debug)]
@@ -153,4 +155,67 @@ impl UnixDatagrams {
         std::iter::from_fn(|| self.socket.recv(&mut buffer).ok().map(|count| buffer[..count].to_vec()))
             .collect()
     }
+}
+
+/// A nameserver that answers every question with one address, and counts.
+#[derive(Debug)]
+pub struct Nameserver {
+    queries: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    address: SocketAddr,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Nameserver {
+    /// Serves at port 53 of an address.
+    ///
+    /// # Panics
+    ///
+    /// If the address is not this machine's.
+    pub fn on(address: &str, answer: [u8; 4]) -> Self {
+        let socket =
+            UdpSocket::bind(format!("{address}:53")).unwrap_or_else(|error| panic!("{address}:53: {error}"));
+        let address = socket.local_addr().expect("an address");
+        let (queries, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, stopped) = (Arc::clone(&queries), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0u8; 4096];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                counted.fetch_add(1, Ordering::SeqCst);
+                if let Some(reply) = reply(&buffer[..length], answer) {
+                    let _ = socket.send_to(&reply, from);
+                }
+            }
+        });
+        Nameserver { queries, stop, address, thread: Some(thread) }
+    }
+
+    /// How many queries there were since the last call. One that was answered is counted.
+    pub fn queries(&self) -> usize {
+        self.queries.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Nameserver {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // Wakes the thread.
+        let _ = UdpSocket::bind((self.address.ip(), 0)).and_then(|socket| socket.send_to(b"", self.address));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The query's question with one A record.
+fn reply(query: &[u8], address: [u8; 4]) -> Option<Vec<u8>> {
+    let name = query.get(12..)?.iter().position(|&byte| byte == 0)?;
+    let question = query.get(12..12 + name + 5)?;
+    let mut reply = [query.get(..2)?, &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0], question].concat();
+    reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    reply.extend(address);
+    Some(reply)
 }

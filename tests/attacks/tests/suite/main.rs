@@ -17,6 +17,7 @@ mod notifications;
 mod platform;
 mod posture;
 mod process;
+mod resolver;
 mod secrets;
 mod sockets;
 
@@ -25,6 +26,7 @@ fn main() {
         &[
             network::TESTS,
             sockets::TESTS,
+            resolver::TESTS,
             exec::TESTS,
             memory::TESTS,
             secrets::TESTS,

@@ -11,6 +11,7 @@ mod memory;
 mod network;
 mod process;
 mod raw;
+mod resolver;
 mod secrets;
 mod sockets;
 
@@ -22,6 +23,7 @@ fn main() {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     let known = network::run(technique, &rest)
         || sockets::run(technique, &rest)
+        || resolver::run(technique, &rest)
         || exec::run(technique, &rest)
         || memory::run(technique, &rest)
         || secrets::run(technique, &rest)
