@@ -261,27 +261,34 @@ fn guard(policy: Policy, upstream: Upstream) -> Guarded {
     Guarded { names, lookups, clock }
 }
 
+/// A stream to the proxy that is announced before it connects.
+fn announced_stream(names: &Names, to: SocketAddr) -> TcpStream {
+    use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
+    use std::os::fd::AsRawFd;
+    let family = if to.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    let any = SocketAddr::new(to.ip(), 0);
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(any)).unwrap();
+    let stream = TcpStream::from(socket);
+    names.expect_peer(Transport::Tcp, stream.local_addr().unwrap());
+    socket::connect(stream.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
+    stream
+}
+
 impl Guarded {
     /// A stream as the arbiter makes it for a function that connects to some port 53.
     fn tcp(&self) -> TcpStream {
         let address = self.names.tcp_address(false).unwrap();
-        let stream = self.names.expect_peer(Transport::Tcp, || {
-            let stream = TcpStream::connect(address).unwrap();
-            let local = stream.local_addr().unwrap();
-            (stream, Some(local))
-        });
+        let stream = announced_stream(&self.names, address);
         stream.set_read_timeout(Some(LONG)).unwrap();
         stream
     }
 
     fn udp(&self) -> UdpSocket {
         let address = self.names.udp_address(false).unwrap();
-        let socket = self.names.expect_peer(Transport::Udp, || {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.connect(address).unwrap();
-            let local = socket.local_addr().unwrap();
-            (socket, Some(local))
-        });
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        self.names.expect_peer(Transport::Udp, socket.local_addr().unwrap());
+        socket.connect(address).unwrap();
         socket.set_read_timeout(Some(LONG)).unwrap();
         socket
     }
@@ -364,11 +371,7 @@ fn nothing_is_delivered_when_it_is_bound() {
         Names::start_with_clock(Arc::new(policy()), server.upstream(), Arc::new(|_| {}), clock.clone())
             .unwrap();
     let address = names.tcp_address(false).unwrap();
-    let stream = names.expect_peer(Transport::Tcp, || {
-        let stream = TcpStream::connect(address).unwrap();
-        let local = stream.local_addr().unwrap();
-        (stream, Some(local))
-    });
+    let stream = announced_stream(&names, address);
     for _ in 0..100 {
         // O_NONBLOCK is of the file description, and so of both.
         stream.set_nonblocking(true).unwrap();
@@ -782,11 +785,7 @@ fn both_families_are_served() {
         let _ = writeln!(std::io::stderr(), "not possible here: names over IPv6, which this machine lacks");
         return;
     };
-    let stream = guarded.names.expect_peer(Transport::Tcp, || {
-        let stream = TcpStream::connect(address).unwrap();
-        let local = stream.local_addr().unwrap();
-        (stream, Some(local))
-    });
+    let stream = announced_stream(&guarded.names, address);
     write_frame(&stream, &query(7, "api.test", AAAA)).unwrap();
     assert_eq!(answers_in(&read_frame(&stream).unwrap()), 1);
     assert_eq!(guarded.names_of("2001:db8::9"), ["api.test"]);
@@ -968,11 +967,7 @@ fn redirect(names: &Arc<Names>, address: SocketAddr, rewrite: Option<u8>) {
             let names = of_tcp.clone();
             thread::spawn(move || {
                 let target = names.tcp_address(false).unwrap();
-                let proxy = names.expect_peer(Transport::Tcp, || {
-                    let stream = TcpStream::connect(target).unwrap();
-                    let local = stream.local_addr().unwrap();
-                    (stream, Some(local))
-                });
+                let proxy = announced_stream(&names, target);
                 // The kernel joins the function to the proxy directly; this copy must not add the
                 // 40 ms for which Nagle's algorithm waits for a delayed acknowledgement.
                 client.set_nodelay(true).unwrap();
@@ -1000,12 +995,9 @@ fn redirect(names: &Arc<Names>, address: SocketAddr, rewrite: Option<u8>) {
             let (names, socket, message) = (names.clone(), socket.clone(), buffer[..length].to_vec());
             thread::spawn(move || {
                 let target = names.udp_address(false).unwrap();
-                let proxy = names.expect_peer(Transport::Udp, || {
-                    let proxy = UdpSocket::bind("127.0.0.1:0").unwrap();
-                    proxy.connect(target).unwrap();
-                    let local = proxy.local_addr().unwrap();
-                    (proxy, Some(local))
-                });
+                let proxy = UdpSocket::bind("127.0.0.1:0").unwrap();
+                names.expect_peer(Transport::Udp, proxy.local_addr().unwrap());
+                proxy.connect(target).unwrap();
                 proxy.send(&message).unwrap();
                 let mut buffer = [0; 4096];
                 let length = proxy.recv(&mut buffer).unwrap();

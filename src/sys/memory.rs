@@ -18,16 +18,42 @@ pub fn read_process(pid: i32, address: u64, buffer: &mut [u8]) -> Result<usize, 
     }
 }
 
-/// process_vm_writev(2): copies into another process. The arbiter uses it for one thing only:
-/// the counts that sendmmsg(2) returns through its array.
-pub fn write_process(pid: i32, address: u64, bytes: &[u8]) -> Result<usize, Errno> {
+/// process_vm_readv(2) of up to 1024 pieces that lie apart, joined in `buffer`; short where a page is
+/// missing.
+pub fn read_process_pieces(pid: i32, pieces: &[(u64, usize)], buffer: &mut [u8]) -> Result<usize, Errno> {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote: Vec<libc::iovec> = pieces
+        .iter()
+        .map(|&(address, length)| libc::iovec {
+            iov_base: address as usize as *mut libc::c_void,
+            iov_len: length,
+        })
+        .collect();
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`; the remote addresses
+    // are checked by the kernel against the other process.
+    unsafe {
+        syscall(
+            libc::SYS_process_vm_readv,
+            [pid as usize, (&raw const local) as usize, 1, remote.as_ptr() as usize, remote.len(), 0],
+        )
+    }
+}
+
+/// process_vm_writev(2): copies up to 1024 numbers into another process, each to its address. The
+/// arbiter uses it for one thing only: the counts that sendmmsg(2) returns through its array.
+pub fn write_process_numbers(pid: i32, numbers: &[(u64, u32)]) -> Result<usize, Errno> {
+    const SIZE: usize = std::mem::size_of::<u32>();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|(_, number)| number.to_ne_bytes()).collect();
     let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let remote = libc::iovec { iov_base: address as usize as *mut libc::c_void, iov_len: bytes.len() };
-    // SAFETY: the kernel reads `bytes`; the remote address is checked by the kernel.
+    let remote: Vec<libc::iovec> = numbers
+        .iter()
+        .map(|&(address, _)| libc::iovec { iov_base: address as usize as *mut libc::c_void, iov_len: SIZE })
+        .collect();
+    // SAFETY: the kernel reads `bytes`; the remote addresses are checked by the kernel.
     unsafe {
         syscall(
             libc::SYS_process_vm_writev,
-            [pid as usize, (&raw const local) as usize, 1, (&raw const remote) as usize, 1, 0],
+            [pid as usize, (&raw const local) as usize, 1, remote.as_ptr() as usize, remote.len(), 0],
         )
     }
 }

@@ -5,6 +5,7 @@
 use super::descriptor::own;
 use super::raw::{Errno, syscall, syscall_restarting};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 fn number(fd: BorrowedFd<'_>) -> usize {
     fd.as_raw_fd() as usize
@@ -176,8 +177,50 @@ pub fn socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// shutdown(2) of both directions: makes a connect(2) that another thread waits in return.
-pub fn shut_down(fd: BorrowedFd<'_>) {
-    // SAFETY: no pointers. Not connected is shut down already.
-    let _ = unsafe { syscall(libc::SYS_shutdown, [number(fd), libc::SHUT_RDWR as usize, 0, 0, 0, 0]) };
+/// The shortest time-out that is one: the kernel rounds up to a tick.
+pub const ONE_TICK: Duration = Duration::from_micros(1);
+
+/// How long sending and connecting wait (SO_SNDTIMEO, socket(7)); zero is for ever.
+pub fn send_timeout(fd: BorrowedFd<'_>) -> Result<Duration, Errno> {
+    let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut length = std::mem::size_of::<libc::timeval>() as u32;
+    // SAFETY: the kernel writes at most `length` bytes and the length.
+    unsafe {
+        syscall(
+            libc::SYS_getsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                libc::SO_SNDTIMEO as usize,
+                (&raw mut value) as usize,
+                (&raw mut length) as usize,
+                0,
+            ],
+        )?;
+    }
+    let (seconds, micros) = (u64::try_from(value.tv_sec), u64::try_from(value.tv_usec));
+    Ok(Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0)))
+}
+
+/// Sets how long sending and connecting wait.
+pub fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> Result<(), Errno> {
+    let value = libc::timeval {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_usec: i64::from(timeout.subsec_micros()),
+    };
+    // SAFETY: the kernel reads one timeval.
+    unsafe {
+        syscall(
+            libc::SYS_setsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                libc::SO_SNDTIMEO as usize,
+                (&raw const value) as usize,
+                std::mem::size_of::<libc::timeval>(),
+                0,
+            ],
+        )
+        .map(drop)
+    }
 }

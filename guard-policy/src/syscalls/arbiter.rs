@@ -1,7 +1,12 @@
 //! The arbiter's own table: what the deciding process needs, and nothing that starts a program,
-//! writes into another process, or makes memory executable. Those end it, and the function with
+//! controls another process, or makes memory executable. Those end it, and the function with
 //! it: an arbiter that tries has been taken over. Everything else fails with EPERM. Nothing is
 //! notified: nobody stands above the arbiter to be asked.
+//!
+//! One call writes into another process, process_vm_writev(2): sendmmsg(2) returns its counts
+//! through the caller's memory, and an arbiter that performs it has to as well. A filter can't see
+//! whose memory is meant; the kernel lets the arbiter reach what it may trace, which is the
+//! processes below it and others of its user that are dumpable.
 
 use super::abi::{ENOSYS, EPERM, clone, mman, prctl, socket::*};
 use super::row::{int, pointer, refuse, rule};
@@ -132,7 +137,10 @@ pub const ARBITER: Table = Table {
                 allow("pidfd_getfd", "a caller's descriptor, on which it performs the call"),
                 allow("pidfd_send_signal", "ends the function"),
                 allow("process_vm_readv", "a caller's arguments"),
-                allow("process_vm_writev", "the counts that sendmmsg returns through its array"),
+                allow(
+                    "process_vm_writev",
+                    "the counts that sendmmsg returns through its array; nothing else writes",
+                ),
                 allow("kcmp", "whether two descriptors are one file"),
                 allow("wait4", "the function's end; as pid 1 every orphan's"),
                 allow("waitid", "the function's end; as pid 1 every orphan's"),

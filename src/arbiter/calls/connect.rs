@@ -1,16 +1,24 @@
 //! connect(2): decided on one snapshot of the address, performed on a copy of the socket.
 
 use super::super::Arbiter;
-use super::super::names::Binding;
+use super::super::names::{Binding, Names};
+use super::super::pending::Call;
 use super::super::target::address::{self, Address};
 use super::super::target::{Blame, Caller, path};
 use super::Outcome;
 use super::refuse::Refused;
 use crate::report::{Action, Control};
+use crate::sys::descriptor::PollFd;
 use crate::sys::{Errno, descriptor, network};
 use fnguard_policy::model::{self, Name, Peer, Transport, narrowest_rule};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
+
+/// How often a blocked connect is looked after, in milliseconds.
+const LOOK_MS: i32 = 50;
+/// How often a unix listener with a full queue is asked again.
+const QUEUE_MS: i32 = 10;
 
 pub(super) fn connect(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let bytes = read_address(caller, caller.arg(1), caller.int(2))?;
@@ -18,7 +26,7 @@ pub(super) fn connect(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome,
         // The end of a connection reaches nobody.
         Address::Unspecified => {
             let socket = Socket::take(caller, caller.int(0))?;
-            Ok(perform(arbiter, caller, &socket, &bytes))
+            perform(arbiter, caller, &socket, &bytes)
         }
         Address::Inet { to, scope } => connect_inet(arbiter, caller, to, scope),
         Address::UnixPath(given) => connect_unix(arbiter, caller, &given),
@@ -29,14 +37,14 @@ pub(super) fn connect(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome,
                 Settled::Refused(outcome) => Ok(outcome),
                 Settled::Go => {
                     let socket = Socket::take(caller, caller.int(0))?;
-                    Ok(perform(arbiter, caller, &socket, &address::encode_abstract(&name)))
+                    perform(arbiter, caller, &socket, &address::encode_abstract(&name))
                 }
             }
         }
         // The kernel's own side of a NETLINK_ROUTE socket, which is all that socket(2) gives.
         Address::Netlink { port: 0, groups: 0 } => {
             let socket = Socket::take(caller, caller.int(0))?;
-            Ok(perform(arbiter, caller, &socket, &bytes))
+            perform(arbiter, caller, &socket, &bytes)
         }
         Address::Netlink { port, groups } => {
             Ok(refuse_family(arbiter, caller, format!("netlink port {port}, groups {groups:#x}")))
@@ -114,7 +122,7 @@ fn connect_inet(
     }
     match settle_inet(arbiter, caller, &peer, &names, to) {
         Settled::Refused(outcome) => Ok(outcome),
-        Settled::Go => Ok(perform(arbiter, caller, &socket, &address::encode(to, scope, socket.is_v6()))),
+        Settled::Go => perform(arbiter, caller, &socket, &address::encode(to, scope, socket.is_v6())),
     }
 }
 
@@ -134,14 +142,38 @@ fn connect_resolver(
         Transport::Udp => names.udp_address(socket.is_v6()),
     };
     let Some(proxy) = proxy else { return Ok(Outcome::Error(Errno(libc::ENETUNREACH))) };
-    let bytes = address::encode(proxy, 0, socket.is_v6());
-    Ok(names.expect_peer(socket.transport(), || {
-        let outcome = match network::connect(socket.fd.as_fd(), &bytes) {
-            Ok(()) => Outcome::Value(0),
-            Err(errno) => Outcome::Error(errno),
-        };
-        (outcome, local_address(&socket.fd))
-    }))
+    let source = match announce(names, socket, proxy) {
+        Ok(source) => source,
+        Err(errno) => return Ok(Outcome::Error(errno)),
+    };
+    let outcome = perform(arbiter, caller, socket, &address::encode(proxy, 0, socket.is_v6()))?;
+    if !matches!(outcome, Outcome::Value(_) | Outcome::Error(Errno(libc::EINPROGRESS | libc::EALREADY))) {
+        names.forget_peer(socket.transport(), source);
+    }
+    Ok(outcome)
+}
+
+/// Tells the proxy whom to serve before a byte can reach it: a socket that has no port yet is given
+/// one, of the kernel's choice and on no address of its own, as connecting or sending would.
+/// Returns the source that its packets to the proxy will carry.
+pub(super) fn announce(names: &Names, socket: &Socket, proxy: SocketAddr) -> Result<SocketAddr, Errno> {
+    let anywhere: IpAddr =
+        if socket.is_v6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let bytes = address::encode(SocketAddr::new(anywhere, 0), 0, socket.is_v6());
+    match network::bind(socket.fd.as_fd(), &bytes) {
+        // Bound already: by the function, or by an earlier packet.
+        Ok(()) | Err(Errno(libc::EINVAL)) => {}
+        Err(errno) => return Err(errno),
+    }
+    let local = local_address(&socket.fd).ok_or(Errno(libc::ENETUNREACH))?;
+    // From every address, the kernel chooses the loopback address that it sends to.
+    let from_anywhere = match local.ip() {
+        IpAddr::V4(v4) => v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(v6.is_unspecified(), |v4| v4.is_unspecified()),
+    };
+    let source = SocketAddr::new(if from_anywhere { proxy.ip() } else { local.ip() }, local.port());
+    names.expect_peer(socket.transport(), source);
+    Ok(source)
 }
 
 /// The local address that a socket has.
@@ -195,7 +227,7 @@ fn connect_unix(arbiter: &Arbiter, caller: &Caller<'_>, given: &[u8]) -> Result<
     // The object that was resolved, not the path again.
     let by_object = format!("/proc/self/fd/{}", object.as_raw_fd());
     match address::encode_unix(by_object.as_bytes()) {
-        Some(bytes) => Ok(perform(arbiter, caller, &socket, &bytes)),
+        Some(bytes) => perform(arbiter, caller, &socket, &bytes),
         None => Err(Blame::Guard(Errno(libc::ENAMETOOLONG))),
     }
 }
@@ -313,13 +345,42 @@ pub(super) fn refuse_family(arbiter: &Arbiter, caller: &Caller<'_>, detail: Stri
 }
 
 /// Connects the copy. A blocking connect may take minutes, so another thread takes over serving.
-fn perform(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, bytes: &[u8]) -> Outcome {
-    let connect = || network::connect(socket.fd.as_fd(), bytes);
-    let result = arbiter.pending.once(caller, &socket.fd, bytes, || {
-        if socket.blocking { arbiter.servers.blocking(caller, &socket.fd, connect) } else { connect() }
-    });
-    match result {
-        Ok(()) => Outcome::Value(0),
-        Err(errno) => Outcome::Error(errno),
+fn perform(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, bytes: &[u8]) -> Result<Outcome, Blame> {
+    let performed = arbiter.pending.once(caller, &socket.fd, &[bytes], |call| {
+        if socket.blocking {
+            arbiter.servers.blocking(0, || connect_in_slices(socket, bytes, call)).map(|()| 0)
+        } else {
+            network::connect(socket.fd.as_fd(), bytes).map(|()| 0)
+        }
+    })?;
+    Ok(performed.into())
+}
+
+/// connect(2) on a blocking socket, so that it can be given up when its caller is gone: a
+/// connection that is given up goes on in the kernel, as after a signal. The socket's own time-out
+/// for sending, which is connect's as well (socket(7)), is one tick while the kernel is asked, and
+/// is kept here.
+fn connect_in_slices(socket: &Socket, bytes: &[u8], call: &Call<'_>) -> Result<(), Errno> {
+    let fd = socket.fd.as_fd();
+    let own = network::send_timeout(fd)?;
+    let began = Instant::now();
+    loop {
+        network::set_send_timeout(fd, network::ONE_TICK)?;
+        let result = network::connect(fd, bytes);
+        network::set_send_timeout(fd, own)?;
+        let (ready, slice) = match result {
+            Err(Errno(libc::EINPROGRESS | libc::EALREADY)) => (Some(fd), LOOK_MS),
+            // A unix listener's full queue, for which there is nothing to poll.
+            Err(Errno(libc::EAGAIN)) if socket.family == libc::AF_UNIX => (None, QUEUE_MS),
+            result => return result,
+        };
+        if !own.is_zero() && began.elapsed() >= own {
+            return result;
+        }
+        if !call.is_wanted() {
+            return Err(Errno(libc::EINTR));
+        }
+        let mut entries: Vec<PollFd> = ready.into_iter().map(|fd| PollFd::new(fd, libc::POLLOUT)).collect();
+        descriptor::poll(&mut entries, slice)?;
     }
 }

@@ -15,6 +15,29 @@ use std::os::fd::AsFd;
 pub(super) fn bind(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let bytes = read_address(caller, caller.arg(1), caller.int(2))?;
     let socket = Socket::take(caller, caller.int(0))?;
+    // Decided and performed once: a second bind of a path finds the first one's file.
+    let mut blame = None;
+    let performed = arbiter.pending.once(caller, &socket.fd, &[&bytes], |_| {
+        match bind_once(arbiter, caller, &socket, bytes.clone()) {
+            Ok(Outcome::Value(value)) => Ok(value),
+            Ok(Outcome::Error(errno)) | Err(Blame::Caller(errno)) => Err(errno),
+            // A bind does not go on in the kernel, and returns nothing through memory.
+            Ok(Outcome::Proceed(_) | Outcome::Written(..)) => Err(Errno(libc::EACCES)),
+            Err(other) => {
+                blame = Some(other);
+                Err(Errno(libc::EINTR))
+            }
+        }
+    })?;
+    blame.map_or_else(|| Ok(performed.into()), Err)
+}
+
+fn bind_once(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    socket: &Socket,
+    bytes: Vec<u8>,
+) -> Result<Outcome, Blame> {
     let perform = |bytes: &[u8]| match network::bind(socket.fd.as_fd(), bytes) {
         Ok(()) => Outcome::Value(0),
         Err(errno) => Outcome::Error(errno),
@@ -50,7 +73,7 @@ pub(super) fn bind(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bl
                 None => perform(&address::encode_abstract(&name)),
             })
         }
-        Address::UnixPath(given) => bind_path(arbiter, caller, &socket, &given),
+        Address::UnixPath(given) => bind_path(arbiter, caller, socket, &given),
         Address::Netlink { port: _, groups: 0 } => Ok(perform(&bytes)),
         Address::Netlink { groups, .. } => {
             Ok(refuse_family(arbiter, caller, format!("netlink groups {groups:#x}")))

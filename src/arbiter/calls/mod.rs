@@ -14,6 +14,7 @@ mod send;
 mod terminal;
 
 use super::Arbiter;
+use super::pending::Performed;
 use super::target::{Blame, Caller};
 use crate::report::{Action, Control};
 use crate::sys::{Errno, seccomp};
@@ -26,10 +27,18 @@ use std::os::fd::AsFd;
 pub(super) enum Outcome {
     /// It was performed; its value.
     Value(i64),
+    /// It was performed; its value, and numbers that it returns through memory, by address.
+    Written(i64, Vec<(u64, u32)>),
     /// It failed or was refused.
     Error(Errno),
     /// It goes on in the kernel.
     Proceed(Proceed),
+}
+
+impl From<Performed> for Outcome {
+    fn from(performed: Performed) -> Self {
+        performed.map_or_else(Outcome::Error, Outcome::Value)
+    }
 }
 
 /// Why a call may go on as it stands. At that moment everything behind a pointer, and what a
@@ -73,11 +82,15 @@ pub(super) fn answer(arbiter: &Arbiter, caller: &Caller<'_>) {
         }
     };
     // ENOENT: the caller is gone or was interrupted meanwhile; nobody waits for this answer.
-    let _ = match outcome {
+    let _ = arbiter.pending.deliver(caller.thread(), || match outcome {
         Outcome::Value(value) => seccomp::answer(caller.listener(), caller.id(), Ok(value)),
         Outcome::Error(errno) => seccomp::answer(caller.listener(), caller.id(), Err(errno)),
+        Outcome::Written(value, numbers) => {
+            let result = caller.write(&numbers).map(|()| value);
+            seccomp::answer(caller.listener(), caller.id(), result)
+        }
         Outcome::Proceed(why) => proceed(caller, why),
-    };
+    });
 }
 
 /// The one place that lets a call go on. `why` is not looked at: it makes each caller of this

@@ -2,17 +2,21 @@
 //! sent from the copy.
 
 use super::super::Arbiter;
+use super::super::pending::Call;
 use super::super::target::address::{self, Address};
 use super::super::target::message::{self, Message};
 use super::super::target::{Blame, Caller};
 use super::Outcome;
-use super::connect::{Settled, Socket, local_address, read_address, resolve_unix, settle, settle_inet};
+use super::connect::{
+    Settled, Socket, announce, read_address, refuse_family, resolve_unix, settle, settle_inet,
+};
 use super::refuse::Refused;
 use crate::report::{Action, Control};
-use crate::sys::{Errno, descriptor, memory, network};
+use crate::sys::{Errno, descriptor, network};
 use fnguard_policy::model::{Peer, Transport};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Instant;
 
 /// Flags that are passed on. MSG_MORE would join this datagram with bytes that nobody has looked
 /// at (EVASIONS 31); MSG_FASTOPEN is decided as a connection.
@@ -20,8 +24,10 @@ const FLAGS: i32 =
     libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_EOR | libc::MSG_CONFIRM | libc::MSG_OOB;
 /// The most messages of one sendmmsg(2) (UIO_MAXIOV).
 const MOST_MESSAGES: u32 = 1024;
-/// The most data of one sendto(2); see [`message`].
-const MOST_DATA: u64 = 1 << 20;
+/// What the caller of a refused send sees.
+const DENIED: Errno = Errno(libc::EACCES);
+/// How often a send that blocks is looked after, in milliseconds.
+const LOOK_MS: i32 = 50;
 
 pub(super) fn send_to(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let socket = Socket::take(caller, caller.int(0))?;
@@ -33,134 +39,186 @@ pub(super) fn send_to(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome,
         // An address of no length is too short (udp_sendmsg), not none.
         return Err(Blame::Caller(Errno(libc::EINVAL)));
     }
-    let length = caller.arg(2);
-    let cut = length > MOST_DATA;
-    let data = caller.read(caller.arg(1), length.min(MOST_DATA) as usize)?;
-    let message = Message { name, data, cut, control: Vec::new() };
-    Ok(match send_one(arbiter, caller, &socket, &message, caller.int(3))? {
-        Sent::Bytes(count) => Outcome::Value(count as i64),
-        Sent::Failed(outcome) => outcome,
-    })
+    let length = usize::try_from(caller.arg(2)).unwrap_or(usize::MAX);
+    let most = room(&socket).bytes;
+    let data = caller.read(caller.arg(1), length.min(most))?;
+    let message = Message { name, data, cut: length > most, control: Vec::new() };
+    let (_, bytes) = match send_all(arbiter, caller, &socket, std::slice::from_ref(&message), 3)? {
+        Ok(sent) => sent,
+        Err(errno) => return Ok(Outcome::Error(errno)),
+    };
+    Ok(Outcome::Value(i64::from(bytes)))
 }
 
 pub(super) fn send_message(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let socket = Socket::take(caller, caller.int(0))?;
-    let message = message::read(caller, caller.arg(1))?;
-    Ok(match send_one(arbiter, caller, &socket, &message, caller.int(2))? {
-        Sent::Bytes(count) => Outcome::Value(count as i64),
-        Sent::Failed(outcome) => outcome,
-    })
+    let message = message::read(caller, caller.arg(1), &mut room(&socket))?;
+    let (_, bytes) = match send_all(arbiter, caller, &socket, std::slice::from_ref(&message), 2)? {
+        Ok(sent) => sent,
+        Err(errno) => return Ok(Outcome::Error(errno)),
+    };
+    Ok(Outcome::Value(i64::from(bytes)))
 }
 
 /// Each message is decided and sent by itself; the first that fails ends the call, which then
-/// returns how many were sent, as the kernel does.
+/// returns how many were sent, as the kernel does. So does the first for which there is no room:
+/// what one call may have copied is bounded for all its messages together.
 pub(super) fn send_messages(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let socket = Socket::take(caller, caller.int(0))?;
     let count = (caller.arg(2) as u32).min(MOST_MESSAGES);
-    let mut sent = 0u32;
+    let mut room = room(&socket);
+    let mut messages = Vec::new();
     for index in 0..count {
-        let at = caller
-            .arg(1)
-            .checked_add(u64::from(index) * message::VECTOR_ENTRY as u64)
-            .ok_or(Blame::Caller(Errno(libc::EFAULT)))?;
-        let one = message::read(caller, at)
-            .and_then(|message| send_one(arbiter, caller, &socket, &message, caller.int(3)));
-        match one {
-            Ok(Sent::Bytes(bytes)) => {
-                // The count of bytes stands behind the header (struct mmsghdr).
-                let length = (bytes as u32).to_ne_bytes();
-                let written = memory::write_process(caller.thread(), at + message::HEADER as u64, &length);
-                caller.check()?;
-                if written != Ok(length.len()) {
-                    return Err(Blame::Caller(Errno(libc::EFAULT)));
-                }
-                sent += 1;
-            }
-            Ok(Sent::Failed(outcome)) if sent == 0 => return Ok(outcome),
-            Err(blame) if sent == 0 => return Err(blame),
-            _ => break,
+        if index > 0 && room.is_used_up() {
+            break;
+        }
+        match message::read(caller, entry(caller, index)?, &mut room) {
+            Ok(message) if message.cut && index > 0 => break,
+            Ok(message) => messages.push(message),
+            Err(Blame::Caller(_)) if index > 0 => break,
+            Err(blame) => return Err(blame),
         }
     }
-    Ok(Outcome::Value(i64::from(sent)))
+    if messages.is_empty() {
+        return Ok(Outcome::Value(0));
+    }
+    let (sent, last) = match send_all(arbiter, caller, &socket, &messages, 3)? {
+        Ok(sent) => sent,
+        Err(errno) => return Ok(Outcome::Error(errno)),
+    };
+    let mut lengths = Vec::new();
+    for (index, message) in (0..sent).zip(&messages) {
+        let length = if index + 1 == sent { last } else { message.data.len() as u32 };
+        // The count of bytes stands behind the header (struct mmsghdr).
+        lengths.push((entry(caller, index)?.saturating_add(message::HEADER as u64), length));
+    }
+    Ok(Outcome::Written(i64::from(sent), lengths))
+}
+
+/// Where a message of sendmmsg(2) stands.
+fn entry(caller: &Caller<'_>, index: u32) -> Result<u64, Blame> {
+    caller
+        .arg(1)
+        .checked_add(u64::from(index) * message::VECTOR_ENTRY as u64)
+        .ok_or(Blame::Caller(Errno(libc::EFAULT)))
+}
+
+/// How much of the function's memory one call may have copied: less where the call could block and
+/// hold it.
+fn room(socket: &Socket) -> message::Room {
+    let blocks = socket.blocking && socket.kind == libc::SOCK_STREAM;
+    message::Room::of(if blocks { message::MOST_HELD } else { message::MOST_DATA })
+}
+
+/// Decides and sends messages in order, once: how many went, and how many bytes of the last. The
+/// flags are argument `flags`.
+fn send_all(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    socket: &Socket,
+    messages: &[Message],
+    flags: usize,
+) -> Result<Result<(u32, u32), Errno>, Blame> {
+    let parts: Vec<&[u8]> = messages
+        .iter()
+        .flat_map(|message| [message.name.as_slice(), &message.data, &message.control])
+        .collect();
+    let mut blame = None;
+    let performed = arbiter.pending.once(caller, &socket.fd, &parts, |call| {
+        let (mut sent, mut last) = (0u32, 0u32);
+        for message in messages {
+            match send_one(arbiter, caller, call, socket, message, caller.int(flags)) {
+                Ok(Sent::Bytes(bytes)) => {
+                    (sent, last) = (sent + 1, u32::try_from(bytes).unwrap_or(u32::MAX));
+                    // Of a stream's message a part may go; what follows would leave a gap.
+                    if bytes < message.data.len() {
+                        break;
+                    }
+                }
+                _ if sent > 0 => break,
+                Ok(Sent::Failed(errno)) => return Err(errno),
+                Err(other) => {
+                    blame = Some(other);
+                    return Err(Errno(libc::EINTR));
+                }
+            }
+        }
+        Ok(i64::from(sent) << 32 | i64::from(last))
+    })?;
+    if let Some(blame) = blame {
+        return Err(blame);
+    }
+    Ok(performed.map(|packed| ((packed >> 32) as u32, packed as u32)))
 }
 
 /// What came of one message.
 enum Sent {
     Bytes(usize),
-    Failed(Outcome),
+    Failed(Errno),
 }
 
 fn send_one(
     arbiter: &Arbiter,
     caller: &Caller<'_>,
+    call: &Call<'_>,
     socket: &Socket,
     message: &Message,
     flags: i32,
 ) -> Result<Sent, Blame> {
+    let refuse =
+        |detail: String| {
+            let _ = Refused::new(Control::Network, "guard.syscalls", Errno(libc::EACCES))
+                .detail(detail)
+                .report(arbiter, caller, Action::Blocked);
+            Ok(Sent::Failed(Errno(libc::EACCES)))
+        };
     if let Err((level, kind)) = message::check_control(&message.control) {
-        let outcome = Refused::new(Control::Network, "guard.syscalls", Errno(libc::EACCES))
-            .detail(format!("control message: level {level}, type {kind}"))
-            .report(arbiter, caller, Action::Blocked);
-        return Ok(Sent::Failed(outcome));
+        return refuse(format!("control message: level {level}, type {kind}"));
     }
     let datagram = socket.kind != libc::SOCK_STREAM;
     if datagram && message.cut {
-        return Ok(Sent::Failed(Outcome::Error(Errno(libc::EMSGSIZE))));
+        return Ok(Sent::Failed(Errno(libc::EMSGSIZE)));
     }
     if datagram && flags & libc::MSG_MORE != 0 {
-        let outcome = Refused::new(Control::Network, "guard.syscalls", Errno(libc::EACCES))
-            .detail("MSG_MORE on a datagram".to_owned())
-            .report(arbiter, caller, Action::Blocked);
-        return Ok(Sent::Failed(outcome));
+        return refuse("MSG_MORE on a datagram".to_owned());
     }
     let fast_open = flags & libc::MSG_FASTOPEN != 0;
     let wants_address = !message.name.is_empty() && (datagram || fast_open);
     let to = if wants_address { destination(arbiter, caller, socket, &message.name)? } else { To::Connected };
     let kept = flags & (FLAGS | if fast_open { libc::MSG_FASTOPEN } else { 0 })
         | if datagram { 0 } else { flags & libc::MSG_MORE };
+    let transmit = |to: &[u8]| transmit(arbiter, call, socket, message, kept, to);
     let result = match to {
-        To::Refused(outcome) => return Ok(Sent::Failed(outcome)),
-        To::Connected => transmit(arbiter, caller, socket, message, kept, &[]),
-        To::Address(bytes) => transmit(arbiter, caller, socket, message, kept, &bytes),
+        To::Refused(errno) => return Ok(Sent::Failed(errno)),
+        To::Connected => transmit(&[]),
+        To::Address(bytes) => transmit(&bytes),
         To::Object(object) => {
             let by_object = format!("/proc/self/fd/{}", object.as_raw_fd());
             match address::encode_unix(by_object.as_bytes()) {
-                Some(bytes) => transmit(arbiter, caller, socket, message, kept, &bytes),
+                Some(bytes) => transmit(&bytes),
                 None => Err(Errno(libc::ENAMETOOLONG)),
             }
         }
         To::Resolver(proxy) => {
-            let bytes = address::encode(proxy, 0, socket.is_v6());
-            match arbiter.names() {
-                Some(names) => names.expect_peer(Transport::Udp, || {
-                    let result = transmit(arbiter, caller, socket, message, kept, &bytes);
-                    (result, local_address(&socket.fd).map(loopback_source))
-                }),
-                None => Err(Errno(libc::ENETUNREACH)),
+            let Some(names) = arbiter.names() else {
+                return Ok(Sent::Failed(Errno(libc::ENETUNREACH)));
+            };
+            match announce(names, socket, proxy) {
+                Ok(_) => transmit(&address::encode(proxy, 0, socket.is_v6())),
+                Err(errno) => Err(errno),
             }
         }
     };
     Ok(match result {
         Ok(count) => Sent::Bytes(count),
-        Err(errno) => Sent::Failed(Outcome::Error(errno)),
+        Err(errno) => Sent::Failed(errno),
     })
-}
-
-/// The source address that a datagram to the proxy carries: a socket bound to every address sends
-/// to loopback from loopback.
-fn loopback_source(local: SocketAddr) -> SocketAddr {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    match local.ip() {
-        IpAddr::V4(v4) if v4.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local.port()),
-        IpAddr::V6(v6) if v6.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), local.port()),
-        _ => local,
-    }
 }
 
 /// Where a message goes.
 enum To {
-    /// Nowhere.
-    Refused(Outcome),
+    /// Nowhere, and this is why.
+    Refused(Errno),
     /// Where the socket is connected to.
     Connected,
     /// To an address that was decided on.
@@ -192,28 +250,28 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
                 let proxy = arbiter.names().and_then(|names| names.udp_address(socket.is_v6()));
                 return Ok(match proxy {
                     Some(proxy) => To::Resolver(proxy),
-                    None => To::Refused(Outcome::Error(Errno(libc::ENETUNREACH))),
+                    None => To::Refused(Errno(libc::ENETUNREACH)),
                 });
             }
             let peer = Peer::inet(to.ip(), to.port(), transport);
             let names = arbiter.names_of(to.ip());
             Ok(match settle_inet(arbiter, caller, &peer, &names, to) {
-                Settled::Refused(outcome) => To::Refused(outcome),
+                Settled::Refused(_) => To::Refused(DENIED),
                 Settled::Go => To::Address(address::encode(to, scope, socket.is_v6())),
             })
         }
         Address::UnixPath(given) => {
             let resolved = match resolve_unix(arbiter, caller, &given, true)? {
                 Ok(resolved) => resolved,
-                Err(outcome) => return Ok(To::Refused(outcome)),
+                Err(_) => return Ok(To::Refused(DENIED)),
             };
             let shown = format!("unix:{}", resolved.text);
             let peer = Peer::UnixPath(resolved.text);
             Ok(match settle(arbiter, caller, &peer, &[], shown, None) {
-                Settled::Refused(outcome) => To::Refused(outcome),
+                Settled::Refused(_) => To::Refused(DENIED),
                 Settled::Go => match resolved.object {
                     Some(object) => To::Object(object),
-                    None => To::Refused(Outcome::Error(Errno(libc::ENOENT))),
+                    None => To::Refused(Errno(libc::ENOENT)),
                 },
             })
         }
@@ -221,20 +279,20 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
             let shown = format!("unix:@{}", crate::report::text::visible(&name));
             let peer = Peer::UnixAbstract(name.clone());
             Ok(match settle(arbiter, caller, &peer, &[], shown, None) {
-                Settled::Refused(outcome) => To::Refused(outcome),
+                Settled::Refused(_) => To::Refused(DENIED),
                 Settled::Go => To::Address(address::encode_abstract(&name)),
             })
         }
         // To the kernel, on the NETLINK_ROUTE sockets that socket(2) gives.
         Address::Netlink { port: 0, groups: 0 } => Ok(To::Address(bytes)),
-        Address::Netlink { port, groups } => Ok(To::Refused(super::connect::refuse_family(
-            arbiter,
-            caller,
-            format!("netlink port {port}, groups {groups:#x}"),
-        ))),
+        Address::Netlink { port, groups } => {
+            let _ = refuse_family(arbiter, caller, format!("netlink port {port}, groups {groups:#x}"));
+            Ok(To::Refused(DENIED))
+        }
         Address::UnixUnnamed | Address::Unspecified => Err(Blame::Caller(Errno(libc::EINVAL))),
         Address::Other(family) => {
-            Ok(To::Refused(super::connect::refuse_family(arbiter, caller, format!("family {family}"))))
+            let _ = refuse_family(arbiter, caller, format!("family {family}"));
+            Ok(To::Refused(DENIED))
         }
     }
 }
@@ -243,24 +301,28 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
 /// for with another thread serving.
 fn transmit(
     arbiter: &Arbiter,
-    caller: &Caller<'_>,
+    call: &Call<'_>,
     socket: &Socket,
     message: &Message,
     flags: i32,
     to: &[u8],
 ) -> Result<usize, Errno> {
-    caller.check().map_err(|_| Errno(libc::EINTR))?;
     // The function's own SIGPIPE would be raised here in the arbiter, which blocks it.
     let at_once = flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    let send = || network::send_message(socket.fd.as_fd(), &message.data, at_once, to, &message.control);
+    let fd = socket.fd.as_fd();
+    let send = || network::send_message(fd, &message.data, at_once, to, &message.control);
     match send() {
         Err(Errno(libc::EAGAIN)) if socket.blocking && flags & libc::MSG_DONTWAIT == 0 => {
-            arbiter.servers.blocking(caller, &socket.fd, || {
+            let own = network::send_timeout(fd)?;
+            let began = Instant::now();
+            arbiter.servers.blocking(message.data.len(), || {
                 loop {
-                    descriptor::poll(&mut [descriptor::PollFd::new(socket.fd.as_fd(), libc::POLLOUT)], 1000)?;
-                    caller.check().map_err(|_| Errno(libc::EINTR))?;
+                    descriptor::poll(&mut [descriptor::PollFd::new(fd, libc::POLLOUT)], LOOK_MS)?;
+                    if !call.is_wanted() {
+                        return Err(Errno(libc::EINTR));
+                    }
                     match send() {
-                        Err(Errno(libc::EAGAIN)) => {}
+                        Err(Errno(libc::EAGAIN)) if own.is_zero() || began.elapsed() < own => {}
                         other => return other,
                     }
                 }

@@ -68,8 +68,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 /// Called once for each query, on the proxy's own threads and before the query is answered: a
-/// record is never later than what it records. It must not block for long, and not call back
-/// into [`Names::expect_peer`].
+/// record is never later than what it records. It must not block for long.
 pub type Observer = Arc<dyn Fn(Lookup) + Send + Sync>;
 
 /// One query of the function's, and what became of it.
@@ -224,18 +223,16 @@ impl Names {
         self.listeners.udp_address(v6)
     }
 
-    /// Announces a peer: only those are served. `connect` runs with the gate held and
-    /// returns, beside its result, the local address that the function's socket has then
-    /// (getsockname(2)), so that a query cannot arrive before the peer is known. A TCP peer is
-    /// good for one connection; a UDP peer for as long as it is among the last 1024.
-    ///
-    /// `connect` must not block for long, nor call this method again.
-    pub fn expect_peer<T>(
-        &self,
-        transport: Transport,
-        connect: impl FnOnce() -> (T, Option<SocketAddr>),
-    ) -> T {
-        self.proxy.peers.expect(transport, connect)
+    /// Announces a peer by the source address that its packets will carry: only announced ones are
+    /// served. To be called before a byte of the peer's can arrive. A TCP peer is good for one
+    /// connection; a UDP peer for as long as it is among the last 1024.
+    pub fn expect_peer(&self, transport: Transport, peer: SocketAddr) {
+        self.proxy.peers.expect(transport, peer);
+    }
+
+    /// Takes an announcement back: the connection has not come about.
+    pub fn forget_peer(&self, transport: Transport, peer: SocketAddr) {
+        self.proxy.peers.forget(transport, peer);
     }
 
     /// The names that answers have bound to the address, live or in grace: what

@@ -1,9 +1,8 @@
 //! The gate: only sockets that the arbiter itself aimed at the proxy are served.
 //!
-//! The proxy listens on loopback, where any process of the machine can reach it. A peer is
-//! known by its local address, which exists only once the socket is connected; so the gate is
-//! held while the arbiter connects, and whoever the proxy hears from in the meantime waits at
-//! the gate until the address is in the book.
+//! The proxy listens on loopback, where any process of the machine can reach it. A peer is known by
+//! its source address, which the arbiter sees to before it connects; so it is in the book before
+//! the proxy can hear from it, and the book is never held over a call that could wait.
 
 use fnguard_policy::model::Transport;
 use std::collections::VecDeque;
@@ -25,36 +24,38 @@ struct Book {
 }
 
 impl Peers {
-    /// Runs `connect` with the gate held and announces the address that it returns.
-    pub(super) fn expect<T>(
-        &self,
-        transport: Transport,
-        connect: impl FnOnce() -> (T, Option<SocketAddr>),
-    ) -> T {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let (result, peer) = connect();
-        if let Some(peer) = peer {
-            let list = book.list(transport);
-            let peer = on_loopback(peer);
-            list.retain(|known| *known != peer);
-            if list.len() >= MAX_PEERS {
-                list.pop_front();
-            }
-            list.push_back(peer);
+    /// Announces a peer.
+    pub(super) fn expect(&self, transport: Transport, peer: SocketAddr) {
+        let mut book = self.lock();
+        let list = book.list(transport);
+        let peer = on_loopback(peer);
+        list.retain(|known| *known != peer);
+        if list.len() >= MAX_PEERS {
+            list.pop_front();
         }
-        result
+        list.push_back(peer);
+    }
+
+    /// Takes an announcement back.
+    pub(super) fn forget(&self, transport: Transport, peer: SocketAddr) {
+        let peer = on_loopback(peer);
+        self.lock().list(transport).retain(|known| *known != peer);
     }
 
     /// Whether this is an announced peer. A TCP peer is admitted once: its port may be
     /// somebody else's after the connection has ended.
     pub(super) fn admit(&self, transport: Transport, peer: SocketAddr) -> bool {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.lock();
         let list = book.list(transport);
         let Some(position) = list.iter().position(|known| *known == peer) else { return false };
         if transport == Transport::Tcp {
             list.remove(position);
         }
         true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,20 +89,30 @@ mod tests {
         let peers = Peers::default();
         let one = "127.0.0.1:4000".parse().unwrap();
         assert!(!peers.admit(Transport::Tcp, one));
-        assert_eq!(peers.expect(Transport::Tcp, || (7, Some(one))), 7);
+        peers.expect(Transport::Tcp, one);
         assert!(!peers.admit(Transport::Udp, one));
         assert!(peers.admit(Transport::Tcp, one));
         assert!(!peers.admit(Transport::Tcp, one));
-        peers.expect(Transport::Udp, || ((), Some("0.0.0.0:4000".parse().unwrap())));
+        peers.expect(Transport::Udp, "0.0.0.0:4000".parse().unwrap());
         assert!(peers.admit(Transport::Udp, one));
         assert!(peers.admit(Transport::Udp, one));
-        peers.expect(Transport::Udp, || ((), Some("[::ffff:127.0.0.1]:4001".parse().unwrap())));
+        peers.expect(Transport::Udp, "[::ffff:127.0.0.1]:4001".parse().unwrap());
         assert!(peers.admit(Transport::Udp, "127.0.0.1:4001".parse().unwrap()));
         for port in 0..MAX_PEERS {
             let port = u16::try_from(port).unwrap() + 5000;
-            peers.expect(Transport::Udp, || ((), Some(([127, 0, 0, 1], port).into())));
+            peers.expect(Transport::Udp, ([127, 0, 0, 1], port).into());
         }
         assert!(!peers.admit(Transport::Udp, one), "the oldest is forgotten");
         assert!(peers.admit(Transport::Udp, "127.0.0.1:5000".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_announcement_that_was_taken_back_admits_nobody() {
+        let peers = Peers::default();
+        let one = "127.0.0.1:4000".parse().unwrap();
+        peers.expect(Transport::Tcp, one);
+        peers.forget(Transport::Udp, one);
+        peers.forget(Transport::Tcp, one);
+        assert!(!peers.admit(Transport::Tcp, one));
     }
 }

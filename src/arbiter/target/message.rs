@@ -13,9 +13,13 @@ pub(crate) const HEADER: usize = 56;
 pub(crate) const VECTOR_ENTRY: usize = 64;
 /// The most iovecs a message may have (UIO_MAXIOV).
 const MOST_IOVECS: u64 = 1024;
-/// The most data taken in one message. A stream socket then sends a part, as it may at any time;
+/// The most data taken in one call. A stream socket then sends a part, as it may at any time;
 /// a datagram of more is refused with EMSGSIZE, as UDP would (65,507 bytes at most).
-const MOST_DATA: usize = 1 << 20;
+pub(crate) const MOST_DATA: usize = 1 << 20;
+/// The same where the call may block, and its copy is held as long.
+pub(crate) const MOST_HELD: usize = 64 << 10;
+/// The most iovecs that all messages of one call may have.
+const MOST_IOVECS_OF_A_CALL: u64 = 4 * MOST_IOVECS;
 /// The most control data (well above any message the table lets pass).
 const MOST_CONTROL: u64 = 4096;
 
@@ -32,8 +36,27 @@ pub(crate) struct Message {
     pub(crate) control: Vec<u8>,
 }
 
-/// Reads the message whose header stands at `at`.
-pub(crate) fn read(caller: &Caller<'_>, at: u64) -> Result<Message, Blame> {
+/// What may still be copied for one call.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    iovecs: u64,
+}
+
+impl Room {
+    /// For so many bytes of data.
+    pub(crate) fn of(bytes: usize) -> Self {
+        Room { bytes, iovecs: MOST_IOVECS_OF_A_CALL }
+    }
+
+    /// Whether the next message may find none.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.bytes == 0 || self.iovecs < MOST_IOVECS
+    }
+}
+
+/// Reads the message whose header stands at `at`, within what room there is.
+pub(crate) fn read(caller: &Caller<'_>, at: u64, room: &mut Room) -> Result<Message, Blame> {
     let header = caller.read(at, HEADER)?;
     let word = |index: usize| -> u64 {
         header
@@ -61,34 +84,42 @@ pub(crate) fn read(caller: &Caller<'_>, at: u64) -> Result<Message, Blame> {
     } else {
         caller.read(control, control_length as usize)?
     };
-    let (data, cut) = read_data(caller, iov, iov_count)?;
+    let (data, cut) = read_data(caller, iov, iov_count, room)?;
     Ok(Message { name, data, cut, control })
 }
 
-fn read_data(caller: &Caller<'_>, iov: u64, count: u64) -> Result<(Vec<u8>, bool), Blame> {
+fn read_data(caller: &Caller<'_>, iov: u64, count: u64, room: &mut Room) -> Result<(Vec<u8>, bool), Blame> {
     if count > MOST_IOVECS {
         return Err(Blame::Caller(Errno(libc::EMSGSIZE)));
     }
     let vectors = caller.read(iov, count as usize * 16)?;
-    let mut data = Vec::new();
+    let (pieces, cut) = pieces(&vectors, room.bytes).map_err(Blame::Caller)?;
+    let data = caller.read_pieces(&pieces)?;
+    room.bytes = room.bytes.saturating_sub(data.len());
+    room.iovecs = room.iovecs.saturating_sub(count);
+    Ok((data, cut))
+}
+
+/// Addresses and lengths out of an array of iovecs, up to `most` bytes together; whether there are
+/// more.
+fn pieces(vectors: &[u8], most: usize) -> Result<(Vec<(u64, usize)>, bool), Errno> {
+    let mut pieces = Vec::new();
+    let (mut room, mut cut) = (most, false);
     for vector in vectors.chunks_exact(16) {
-        let (base, length) = match (vector.first_chunk::<8>(), vector.last_chunk::<8>()) {
-            (Some(base), Some(length)) => (u64::from_ne_bytes(*base), u64::from_ne_bytes(*length)),
-            _ => continue,
+        let (Some(base), Some(length)) = (vector.first_chunk::<8>(), vector.last_chunk::<8>()) else {
+            continue;
         };
-        if i64::from_ne_bytes(length.to_ne_bytes()) < 0 {
-            // As import_iovec answers: a length is a ssize_t.
-            return Err(Blame::Caller(Errno(libc::EINVAL)));
+        // As import_iovec answers: a length is a ssize_t.
+        let length = i64::from_ne_bytes(*length);
+        let length = usize::try_from(length).map_err(|_| Errno(libc::EINVAL))?;
+        let taken = length.min(room);
+        cut |= length > taken;
+        room -= taken;
+        if taken > 0 {
+            pieces.push((u64::from_ne_bytes(*base), taken));
         }
-        let room = MOST_DATA - data.len();
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > room {
-            data.extend(caller.read(base, room)?);
-            return Ok((data, true));
-        }
-        data.extend(caller.read(base, length)?);
     }
-    Ok((data, false))
+    Ok((pieces, cut))
 }
 
 /// Whether control data may be passed on: only what sets a header field of the packet itself, and
@@ -134,6 +165,20 @@ mod tests {
         bytes.extend(data);
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         bytes
+    }
+
+    #[test]
+    fn iovecs_are_taken_as_far_as_there_is_room() {
+        let vector = |list: &[(u64, u64)]| -> Vec<u8> {
+            list.iter()
+                .flat_map(|(base, length)| [base.to_ne_bytes(), length.to_ne_bytes()].concat())
+                .collect()
+        };
+        assert_eq!(pieces(&vector(&[(1, 4), (2, 0), (3, 6)]), 10), Ok((vec![(1, 4), (3, 6)], false)));
+        assert_eq!(pieces(&vector(&[(1, 4), (3, 6)]), 9), Ok((vec![(1, 4), (3, 5)], true)));
+        assert_eq!(pieces(&vector(&[(1, 4), (3, 6)]), 4), Ok((vec![(1, 4)], true)));
+        assert_eq!(pieces(&vector(&[(1, i64::MAX as u64); 3]), 4), Ok((vec![(1, 4)], true)));
+        assert_eq!(pieces(&vector(&[(1, 4), (3, 1 << 63)]), 9), Err(Errno(libc::EINVAL)));
     }
 
     #[test]

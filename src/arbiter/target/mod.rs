@@ -11,6 +11,7 @@ pub(crate) mod path;
 
 use crate::sys::seccomp::{self, Notification};
 use crate::sys::{Errno, memory, process};
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Why something could not be had from the caller, and whose fault it is.
@@ -28,13 +29,22 @@ pub(crate) enum Blame {
 pub(crate) struct Caller<'a> {
     listener: BorrowedFd<'a>,
     notification: Notification,
+    /// The id under which it waits now.
+    id: Cell<u64>,
     function: i32,
+    waits_killable: bool,
 }
 
 impl<'a> Caller<'a> {
-    /// `function` is the function's process, to which callers belong as a rule.
-    pub(crate) fn new(listener: BorrowedFd<'a>, notification: Notification, function: i32) -> Self {
-        Caller { listener, notification, function }
+    /// `function` is the function's process, to which callers belong as a rule; `waits_killable`
+    /// whether only a death ends the wait.
+    pub(crate) fn new(
+        listener: BorrowedFd<'a>,
+        notification: Notification,
+        function: i32,
+        waits_killable: bool,
+    ) -> Self {
+        Caller { listener, notification, id: Cell::new(notification.id), function, waits_killable }
     }
 
     /// The listener that reported the call.
@@ -44,7 +54,17 @@ impl<'a> Caller<'a> {
 
     /// The notification's id.
     pub(crate) fn id(&self) -> u64 {
-        self.notification.id
+        self.id.get()
+    }
+
+    /// The same call waits under another id: it was interrupted and notified again.
+    pub(crate) fn adopt(&self, id: u64) {
+        self.id.set(id);
+    }
+
+    /// Whether only a death ends the wait (Linux 5.19); below, any signal does.
+    pub(crate) fn waits_killable(&self) -> bool {
+        self.waits_killable
     }
 
     /// The calling thread's id.
@@ -80,7 +100,7 @@ impl<'a> Caller<'a> {
 
     /// Whether the call still waits.
     pub(crate) fn check(&self) -> Result<(), Blame> {
-        if seccomp::is_valid(self.listener, self.notification.id) { Ok(()) } else { Err(Blame::Gone) }
+        if seccomp::is_valid(self.listener, self.id()) { Ok(()) } else { Err(Blame::Gone) }
     }
 
     /// Reads exactly `length` bytes at `address`.
@@ -91,6 +111,36 @@ impl<'a> Caller<'a> {
         }
         let count = self.read_some(address, &mut bytes)?;
         if count == length { Ok(bytes) } else { Err(Blame::Caller(Errno(libc::EFAULT))) }
+    }
+
+    /// Writes numbers into the caller's memory, for a call that returns them so; just before it is
+    /// answered, with the lock of `pending` held: the same call notified anew can't have been
+    /// answered before. What is left is a caller that a signal without SA_RESTART takes away
+    /// between the look and the write, below Linux 5.19 only.
+    pub(crate) fn write(&self, numbers: &[(u64, u32)]) -> Result<(), Errno> {
+        if !seccomp::is_valid(self.listener, self.id()) {
+            return Err(Errno(libc::EINTR));
+        }
+        match memory::write_process_numbers(self.thread(), numbers) {
+            Ok(count) if count == numbers.len() * std::mem::size_of::<u32>() => Ok(()),
+            _ => Err(Errno(libc::EFAULT)),
+        }
+    }
+
+    /// Reads pieces that lie apart, joined, by one call to the kernel: all of them, or none.
+    pub(crate) fn read_pieces(&self, pieces: &[(u64, usize)]) -> Result<Vec<u8>, Blame> {
+        let length = pieces.iter().map(|(_, length)| length).sum();
+        let mut bytes = vec![0u8; length];
+        if length == 0 {
+            return Ok(bytes);
+        }
+        let result = memory::read_process_pieces(self.thread(), pieces, &mut bytes);
+        self.check()?;
+        match result {
+            Ok(count) if count == length => Ok(bytes),
+            Ok(_) | Err(Errno(libc::EFAULT)) => Err(Blame::Caller(Errno(libc::EFAULT))),
+            Err(error) => Err(Blame::Guard(error)),
+        }
     }
 
     /// Reads what there is at `address`, up to the buffer's length; at least one byte.

@@ -1,7 +1,8 @@
 //! `impose [NUMBER=ANSWER …] -- PROGRAM [ARGUMENT …]`: runs a program under a seccomp filter that
 //! answers some system calls itself, as a platform or a broken sandbox does. ANSWER is an errno
 //! (0 lets the call seem to have gone well), `kill`, or `listen`: a listener that nobody reads.
-//! `prctl:OPTION=ANSWER` answers one option of prctl(2) only.
+//! `prctl:OPTION=ANSWER` answers one option of prctl(2) only, and `NUMBER@INDEX&MASK=ANSWER` a call
+//! whose argument has one of the bits.
 
 use std::ffi::CString;
 
@@ -28,6 +29,14 @@ fn main() {
             program.push(instruction(0x15, 0, 4, libc::SYS_prctl as u64));
             program.push(instruction(0x20, 0, 0, 16));
             program.push(instruction(0x15, 0, 1, option));
+            program.push(instruction(0x06, 0, 0, answer));
+            program.push(instruction(0x20, 0, 0, 0));
+        } else if let Some((number, argument)) = number.split_once('@') {
+            let (index, mask) = argument.split_once('&').expect("INDEX&MASK");
+            let parse = |word: &str| word.parse::<u64>().expect("a number");
+            program.push(instruction(0x15, 0, 4, parse(number)));
+            program.push(instruction(0x20, 0, 0, 16 + 8 * parse(index)));
+            program.push(instruction(0x45, 0, 1, parse(mask)));
             program.push(instruction(0x06, 0, 0, answer));
             program.push(instruction(0x20, 0, 0, 0));
         } else {

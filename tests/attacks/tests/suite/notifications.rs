@@ -1,16 +1,18 @@
 //! Notified calls: performed once, on what was looked at; and the proof that the races of this
 //! suite win where a guard looks first and lets the call go on.
 
-use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, rounds, victim};
+use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, fresh, rounds, text, victim};
 use fnguard_attacks::outcome::Outcome;
+use fnguard_attacks::program::Program;
 use fnguard_attacks::sink::Udp;
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-fnguard_attacks::tests! { "notifications": naive_guard_loses, interrupted_connects_are_made_once, unreadable_pointers,
-lying_lengths }
+fnguard_attacks::tests! { "notifications": naive_guard_loses, interrupted_connects_are_made_once, restarted_connects_are_made_once,
+sends_are_made_once, binds_are_made_once, unreadable_pointers, lying_lengths }
 
 fn naive_guard_loses() {
     let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
@@ -97,6 +99,72 @@ pub fn connects_are_made_once(policy: &str) {
         assert!(went > 0 && (went..=went + interrupted).contains(&accepted), "{told}");
     }
     guarded.no_record();
+}
+
+/// The program as it is, and on a kernel that does not know SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+/// (bit 5 of the flags): there any signal interrupts a call that waits for its answer, and the call
+/// is notified again.
+fn both_ways_of_waiting(program: &Program, policy: &str) -> [Program; 2] {
+    let without = format!("{}@1&32={}", libc::SYS_seccomp, libc::EINVAL);
+    let guarded = program.guard(policy);
+    [guarded.clone(), guarded.under([env!("CARGO_BIN_EXE_impose"), &without, "--"])]
+}
+
+/// A handler that has calls restarted: each is made once and told of once.
+fn restarted_connects_are_made_once() {
+    let total = rounds();
+    let (to, count, stop, thread) = counting(ALLOWED);
+    let attack =
+        victim(["connect-timer", &to, &total.to_string(), "restart"]).limit(Duration::from_secs(300));
+    for guarded in both_ways_of_waiting(&attack, NET) {
+        let outcome = guarded.run();
+        outcome.finished().no_record();
+        assert_eq!(outcome.said("went"), i64::from(total), "{}", outcome.text());
+    }
+    stop.store(true, Ordering::SeqCst);
+    let last = std::net::TcpStream::connect(&to);
+    thread.join().expect("the listener's thread");
+    drop(last);
+    assert_eq!(count.load(Ordering::SeqCst) - 1, 2 * u64::from(total));
+}
+
+/// Every datagram arrives once and in order: the receiver sees the numbers that were sent.
+fn sends_are_made_once() {
+    let (total, path) = (rounds(), fresh("datagrams"));
+    let receiver = UnixDatagram::bind(&path).expect("a socket");
+    let policy = format!("[network]\nallow = [\"unix:{}\"]\n", text(&path));
+    let attack = victim(["sends-timer", text(&path), &total.to_string()]).limit(Duration::from_secs(300));
+    let receiver = Arc::new(receiver);
+    for guarded in both_ways_of_waiting(&attack, &policy) {
+        let receiving = Arc::clone(&receiver);
+        receiver.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        let numbers = std::thread::spawn(move || {
+            let mut numbers = Vec::new();
+            let mut bytes = [0u8; 8];
+            while let Ok(4) = receiving.recv(&mut bytes) {
+                numbers.push(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+            }
+            numbers
+        });
+        let outcome = guarded.run();
+        // Five bytes end the receiver.
+        UnixDatagram::unbound().expect("a socket").send_to(b"ended", &path).expect("the end");
+        let numbers = numbers.join().expect("the receiver");
+        outcome.finished().no_record();
+        assert_eq!(outcome.said("failed"), 0, "{}", outcome.text());
+        let wrong = numbers.iter().zip(0..).find(|&(&number, expected)| number != expected);
+        assert_eq!((wrong, numbers.len()), (None, total as usize), "{}", outcome.text());
+    }
+}
+
+fn binds_are_made_once() {
+    let attack = victim(["binds-timer", &format!("{ALLOWED}:0"), &rounds().to_string()])
+        .limit(Duration::from_secs(300));
+    for guarded in both_ways_of_waiting(&attack, NET) {
+        let outcome = guarded.run();
+        outcome.finished().no_record();
+        assert_eq!(outcome.said("failed"), 0, "{}", outcome.text());
+    }
 }
 
 /// What the kernel says of a pointer that leads nowhere, the guard says too; and it lives.

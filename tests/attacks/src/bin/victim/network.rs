@@ -17,7 +17,9 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("connect-descriptor-flip", [allowed, forbidden, rounds]) => {
             descriptor_flip(allowed, forbidden, rounds)
         }
-        ("connect-timer", [to, rounds]) => connect_timer(to, rounds),
+        ("connect-timer", [to, rounds, restart @ ..]) => connect_timer(to, rounds, !restart.is_empty()),
+        ("sends-timer", [path, rounds]) => sends_timer(path, rounds),
+        ("binds-timer", [at, rounds]) => binds_timer(at, rounds),
         ("connect-blocking", [to]) => say("connect", blocking(to)),
         ("sendto", [to, text]) => send_to(to, text),
         ("sendto-unspec", [to, text]) => send_unspecified(to, text),
@@ -182,20 +184,60 @@ fn descriptor_flip(udp_allowed: &str, tcp_forbidden: &str, rounds: &str) {
     say("went", went);
 }
 
-/// Connects again and again while a timer interrupts every millisecond; each success counts.
-fn connect_timer(to: &str, rounds: &str) {
+/// Interrupts by a signal again and again; whether system calls are restarted is the handler's word.
+fn interrupt(restart: bool, every_us: i64) {
     extern "C" fn nothing(_: i32) {}
-    let rounds: usize = rounds.parse().expect("a number");
-    let bytes = address(to);
-    // SAFETY: a handler that does nothing, without SA_RESTART; a timer.
+    // SAFETY: a handler that does nothing; a timer.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as *const () as usize;
+        action.sa_flags = if restart { libc::SA_RESTART } else { 0 };
         libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
-        let each = libc::timeval { tv_sec: 0, tv_usec: 1000 };
-        let timer = libc::itimerval { it_interval: each, it_value: each };
-        call!(SYS_setitimer, 0, &raw const timer, 0);
     }
+    let timer = [0, every_us, 0, every_us];
+    call!(SYS_setitimer, 0, timer.as_ptr(), 0);
+}
+
+/// Sends numbers to a unix socket, in order, while a timer interrupts.
+fn sends_timer(path: &str, rounds: &str) {
+    let rounds: u32 = rounds.parse().expect("a number");
+    let to = unix(&[path.as_bytes(), &[0]].concat());
+    let socket = call!(SYS_socket, libc::AF_UNIX, libc::SOCK_DGRAM, 0);
+    interrupt(true, 200);
+    let mut failed = 0;
+    for round in 0..rounds {
+        let bytes = round.to_ne_bytes();
+        let sent = match round % 3 {
+            0 => call!(SYS_sendto, socket, bytes.as_ptr(), 4, 0, to.as_ptr(), to.len()),
+            1 => call!(SYS_sendmsg, socket, Message::new(&to, &bytes, &[]).at(), 0),
+            _ => 4 * call!(SYS_sendmmsg, socket, Message::new(&to, &bytes, &[]).at(), 1, 0),
+        };
+        failed += i64::from(sent != 4);
+    }
+    interrupt(true, 0);
+    say("failed", failed);
+}
+
+/// Binds new sockets while a timer interrupts: one that is bound a second time fails.
+fn binds_timer(at: &str, rounds: &str) {
+    let rounds: u32 = rounds.parse().expect("a number");
+    let bytes = address(at);
+    interrupt(true, 200);
+    let mut failed = 0;
+    for _ in 0..rounds {
+        let socket = socket_for(&bytes, libc::SOCK_DGRAM);
+        failed += i64::from(call!(SYS_bind, socket, bytes.as_ptr(), bytes.len()) != 0);
+        call!(SYS_close, socket);
+    }
+    interrupt(true, 0);
+    say("failed", failed);
+}
+
+/// Connects again and again while a timer interrupts every millisecond; each success counts.
+fn connect_timer(to: &str, rounds: &str, restart: bool) {
+    let rounds: usize = rounds.parse().expect("a number");
+    let bytes = address(to);
+    interrupt(restart, if restart { 200 } else { 1000 });
     let (mut went, mut interrupted, mut other) = (0, 0, 0);
     for _ in 0..rounds {
         let socket = socket_for(&bytes, libc::SOCK_STREAM);
@@ -209,11 +251,7 @@ fn connect_timer(to: &str, rounds: &str) {
         }
         call!(SYS_close, socket);
     }
-    // SAFETY: stops the timer.
-    unsafe {
-        let none: libc::itimerval = std::mem::zeroed();
-        call!(SYS_setitimer, 0, &raw const none, 0);
-    }
+    interrupt(restart, 0);
     say("went", went);
     say("interrupted", interrupted);
     say("others", other);
