@@ -11,10 +11,18 @@ use crate::sys::process::{self, NotAlone, SingleThreaded};
 pub(crate) struct Inventory {
     /// Descriptors above 2.
     pub(crate) inherited: Inherited,
+    /// Child processes.
+    pub(crate) children: Option<String>,
+    mapped: Option<Mapped>,
+}
+
+/// What the mappings show.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapped {
     /// Symbols of libc's that something else defines for this process.
     pub(crate) interposed: Vec<String>,
-    /// Children and shared writable maps.
-    pub(crate) foreign: Vec<String>,
+    /// Shared writable maps.
+    pub(crate) shared: Vec<String>,
 }
 
 /// Takes the inventory. The proof is that this process has one thread.
@@ -23,20 +31,37 @@ pub(crate) fn take(strict: bool) -> Result<(Inventory, SingleThreaded), ArmError
         NotAlone::Threads(found) => ArmError::Threads { found },
         NotAlone::Unknown(source) => ArmError::Call { failing: "listing /proc/self/task", source },
     })?;
-    let inherited = confine::survey()?;
-    let maps =
-        path::read_file(c"/proc/self/maps", 4 << 20).map_err(ArmError::call("reading /proc/self/maps"))?;
-    let mut foreign = shared_writable(&maps);
-    foreign.extend(children());
-    let interposed = interposed(&maps);
+    let mut inventory = Inventory { inherited: confine::survey()?, children: children(), mapped: None };
     if strict {
-        let named: Vec<&str> =
-            interposed.iter().chain(&foreign).chain(inherited.named.iter()).map(String::as_str).collect();
+        let mapped = Mapped::read()?;
+        let named: Vec<&str> = (mapped.interposed.iter())
+            .chain(&mapped.shared)
+            .chain(&inventory.children)
+            .chain(&inventory.inherited.named)
+            .map(String::as_str)
+            .collect();
         if !named.is_empty() {
             return Err(ArmError::Foreign { what: named.join("; ") });
         }
+        inventory.mapped = Some(mapped);
     }
-    Ok((Inventory { inherited, interposed, foreign }, proof))
+    Ok((inventory, proof))
+}
+
+impl Inventory {
+    /// What the mappings show, for the posture. Where nothing depends on it before the function goes
+    /// on, the arbiter looks at its own: a fork has what its parent had.
+    pub(crate) fn mapped(&self) -> Result<Mapped, ArmError> {
+        self.mapped.clone().map_or_else(Mapped::read, Ok)
+    }
+}
+
+impl Mapped {
+    fn read() -> Result<Self, ArmError> {
+        let maps = path::read_file(c"/proc/self/maps", 4 << 20)
+            .map_err(ArmError::call("reading /proc/self/maps"))?;
+        Ok(Mapped { interposed: interposed(&maps), shared: shared_writable(&maps) })
+    }
 }
 
 /// A mapping: its addresses, its permissions, its file.

@@ -27,15 +27,13 @@ pub(crate) struct Seen {
     pub(crate) environment: Vec<u8>,
 }
 
-/// An open descriptor, as /proc/PID/fd and fdinfo show it.
+/// An open descriptor, as /proc/PID/fd shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     /// Its number.
     pub(crate) number: i32,
     /// What it refers to: a path, `pipe:[INODE]`, `anon_inode:seccomp notify`.
     pub(crate) target: Vec<u8>,
-    /// Whether it is open for writing.
-    pub(crate) writable: bool,
 }
 
 impl Seen {
@@ -93,8 +91,7 @@ pub(crate) fn see(pid: i32) -> Result<Seen, Errno> {
         };
         // A descriptor that is gone by now was the listing's own.
         let Ok(target) = path::read_link(&entry(pid, &format!("fd/{number}"))) else { continue };
-        let information = path::read_file(&entry(pid, &format!("fdinfo/{number}")), 4096).unwrap_or_default();
-        seen.descriptors.push(Descriptor { number, target, writable: is_writable(&information) });
+        seen.descriptors.push(Descriptor { number, target });
     }
     let limits = path::read_file(&entry(pid, "limits"), 16 * 1024)?;
     let limits = Limits::from_buf_read(limits.as_slice()).map_err(|_| Errno(libc::EPROTO))?;
@@ -131,9 +128,11 @@ fn status(file: &str) -> Result<Status, Errno> {
     Status::from_read(text.as_slice()).map_err(|_| Errno(libc::EPROTO))
 }
 
-/// The access mode in an fdinfo (proc_pid_fdinfo(5)). What can't be read is taken for writable.
-fn is_writable(information: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(information);
+/// Whether a process's descriptor is open for writing (proc_pid_fdinfo(5)). What can't be read is taken
+/// for writable.
+pub(crate) fn is_writable(pid: i32, number: i32) -> bool {
+    let information = path::read_file(&entry(pid, &format!("fdinfo/{number}")), 4096).unwrap_or_default();
+    let text = String::from_utf8_lossy(&information);
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
     flags.is_none_or(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
@@ -168,7 +167,8 @@ mod tests {
         let seen = see(std::process::id() as i32).unwrap();
         let of = |number| seen.descriptors.iter().find(|fd| fd.number == number).unwrap();
         let (reader, writer) = (of(reader.as_raw_fd()), of(writer.as_raw_fd()));
-        assert!(!reader.writable && writer.writable);
+        let writable = |fd: &Descriptor| is_writable(std::process::id() as i32, fd.number);
+        assert!(!writable(reader) && writable(writer));
         assert_eq!(reader.target, writer.target);
         assert!(reader.target.starts_with(b"pipe:["));
         assert_eq!(own_target(reader.number).as_ref(), Some(&reader.target));

@@ -22,8 +22,6 @@ pub(super) struct Found {
     pub(super) trapped: bool,
     pub(super) listener_error: Option<Errno>,
     pub(super) domain: DomainFound,
-    /// Whether the arbiter is under a filter of its own.
-    pub(super) confined_alone: bool,
     /// What the function's standard descriptors are to be.
     pub(super) streams: Streams,
     /// What the platform's 1 and 2 refer to.
@@ -99,7 +97,7 @@ pub(super) fn judge_domain(
 
 /// Whether both streams of the function end in the arbiter's pipes, whose reading ends it can't open,
 /// or in the terminal whose other end the arbiter has; and nothing else leads to the platform's.
-fn judge_logs(found: &Found) -> Held {
+fn judge_logs(function: i32, found: &Found) -> Held {
     let not_held = |reason: String| Held::NotHeld { reason };
     match &found.streams {
         Streams::Pipes(pipes) => {
@@ -119,7 +117,9 @@ fn judge_logs(found: &Found) -> Held {
             }
         }
     }
-    let past = |fd: &&posture::Descriptor| fd.writable && found.originals.contains(&fd.target);
+    let past = |fd: &&posture::Descriptor| {
+        found.originals.contains(&fd.target) && posture::is_writable(function, fd.number)
+    };
     match found.seen.descriptors.iter().find(past) {
         Some(fd) => not_held(format!("descriptor {} leads to the platform's own log", fd.number)),
         None => Held::Held,
@@ -143,8 +143,8 @@ fn judge_pipes(seen: &Seen, pipes: &[Identity; 2]) -> Option<String> {
     None
 }
 
-/// The posture: every control, and whether it is held, from what was seen and not from what was
-/// said, wherever the kernel shows it.
+/// The posture, as far as it decides whether the function starts: every control, and whether it is
+/// held, from what was seen and not from what was said, wherever the kernel shows it.
 pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Found, told: &Told) -> Posture {
     let policy = &compiled.policy;
     let seen = &found.seen;
@@ -241,7 +241,7 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
         ("syscalls".to_owned(), by_filter(None)),
         ("processes".to_owned(), other_processes),
         ("capabilities".to_owned(), capabilities),
-        ("logs".to_owned(), judge_logs(found)),
+        ("logs".to_owned(), judge_logs(arbiter.function, found)),
         ("core_dumps".to_owned(), core_dumps),
     ];
     if policy.files.read.is_some() {
@@ -277,9 +277,6 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
     if !told.dies_with_parent {
         warnings.push("the function does not end with the arbiter by itself".to_owned());
     }
-    if !found.confined_alone {
-        warnings.push("the arbiter runs without a filter of its own".to_owned());
-    }
     if process::is_dumpable().unwrap_or(true) {
         warnings.push("the arbiter's memory is open to processes of the same user".to_owned());
     }
@@ -307,7 +304,6 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
         secrets: arbiter.secrets.names(),
         warnings,
         landlock_abi: (arbiter.domain.abi > 0).then_some(arbiter.domain.abi),
-        kernel: posture::kernel_release(),
         pid: u32::try_from(arbiter.function).ok(),
         arbiter_pid: u32::try_from(process::own_pid()).ok(),
         ..Posture::default()

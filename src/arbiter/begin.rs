@@ -19,7 +19,7 @@ use crate::error::ArmError;
 use crate::inventory::Inventory;
 use crate::link::handshake::{Reply, Step, hear, tell};
 use crate::posture;
-use crate::report::{Namespace, Options, Stream, Style};
+use crate::report::{Namespace, Options, Posture, Stream, Style};
 use crate::secrets::Captured;
 use crate::sys::process::{self, End};
 use crate::sys::stack::InitialEnvironment;
@@ -166,7 +166,7 @@ fn become_arbiter(
     let policy = &compiled.policy;
     let has_terminal = streams.terminal().is_some();
 
-    let confined_alone = confine_self(compiled, beginning.may_filter);
+    give_up_privileges();
     let signals = take_signals()?;
     let (out, err) = outlets(has_terminal)?;
     let for_a_person = descriptor::borrow_number(2).is_some_and(descriptor::is_terminal);
@@ -262,32 +262,35 @@ fn become_arbiter(
         trapped,
         listener_error,
         domain: domain_found,
-        confined_alone,
         streams: expected,
         originals: [1, 2].into_iter().filter_map(posture::own_target).collect(),
     };
     let mut record = assess::posture_record(&arbiter, compiled, &found, told);
     record.weak = weak;
     record.looks_like_secret = looks_like_secret;
-    record.interposed = beginning.inventory.interposed.clone();
-    record.warnings.extend(beginning.inventory.foreign.iter().cloned());
-    record.warnings.extend(beginning.inventory.inherited.named.iter().cloned());
-    record.warnings.extend(beginning.programs.warnings.iter().cloned());
     record.warnings.extend(
         no_nameservers
             .map(|error| format!("/etc/resolv.conf can't be read, so no name has an address: {error}")),
     );
     record.arming_us = u64::try_from(beginning.began.elapsed().as_micros()).ok();
     assess::refuse_what_is_not_held(&arbiter, policy, &record, &found, &err)?;
-    let _ = arbiter.posture_line.set(assess::describe(&record));
-    arbiter.witness.record(record);
     if let Some(terminal) = &arbiter.terminal {
         make_raw(terminal);
     }
-    // What it writes and asks from now on waits in its pipes, its link and the listener; if no
-    // thread can be started, it is killed.
     let started = tell(socket.as_fd(), &Reply::Go)
         .map_err(talking())
+        .map(|()| {
+            // Where the two share one CPU, the function's turn comes first.
+            process::give_way();
+            // What the function writes and asks from now on waits in its pipes, its link and the
+            // listener: nothing of it is read before the arbiter is under its own filter and the
+            // posture is the first line of the log.
+            let confined = confine_self(compiled, beginning.may_filter);
+            complete(&mut record, beginning.inventory, beginning.programs, confined);
+            let _ = arbiter.posture_line.set(assess::describe(&record));
+            arbiter.witness.record(record);
+        })
+        // If no thread can be started, the function is killed.
         .and_then(|()| start_threads(&arbiter, err, sources))
         .and_then(|()| start_input(&arbiter, input));
     if let (Err(_), Some(terminal)) = (&started, &arbiter.terminal) {
@@ -299,8 +302,26 @@ fn become_arbiter(
     Ok((arbiter, pidfd, signals))
 }
 
-/// Gives up what the arbiter does not need. Whether its own filter is in force.
-fn confine_self(compiled: &Compiled, may_filter: bool) -> bool {
+/// What the posture says besides, and nothing is decided by.
+fn complete(record: &mut Posture, inventory: &Inventory, programs: &Programs, confined: bool) {
+    if !confined {
+        record.warnings.push("the arbiter runs without a filter of its own".to_owned());
+    }
+    match inventory.mapped() {
+        Ok(mapped) => {
+            record.interposed = mapped.interposed;
+            record.warnings.extend(mapped.shared);
+        }
+        Err(error) => record.warnings.push(format!("interposed symbols were not looked for: {error}")),
+    }
+    record.warnings.extend(inventory.children.iter().cloned());
+    record.warnings.extend(inventory.inherited.named.iter().cloned());
+    record.warnings.extend(programs.warnings.iter().cloned());
+    record.kernel = posture::kernel_release();
+}
+
+/// Gives up what the arbiter does not need.
+fn give_up_privileges() {
     // No exec could give any back: the filter below ends an arbiter that tries one.
     let _ = capability::drop_held();
     if let Ok((soft, hard)) = limit::get(libc::RLIMIT_NOFILE)
@@ -312,6 +333,10 @@ fn confine_self(compiled: &Compiled, may_filter: bool) -> bool {
     one_heap();
     // A panic in any thread ends the arbiter, and with it the function: fail closed.
     std::panic::set_hook(Box::new(|_| process::exit(125)));
+}
+
+/// Puts the arbiter under a filter of its own, while it has one thread. Whether it is in force.
+fn confine_self(compiled: &Compiled, may_filter: bool) -> bool {
     let before = posture::filters();
     may_filter
         && process::set_no_new_privileges().is_ok()

@@ -58,6 +58,12 @@ pub fn group_of(pid: i32) -> Result<i32, Errno> {
     unsafe { syscall(libc::SYS_getpgid, [pid as usize, 0, 0, 0, 0, 0]).map(|group| group as i32) }
 }
 
+/// Lets other threads that wait for this CPU go first (sched_yield(2)).
+pub fn give_way() {
+    // SAFETY: no arguments.
+    let _ = unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
+}
+
 /// Which side of a fork this is.
 #[derive(Debug)]
 pub enum Forked {
