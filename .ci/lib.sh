@@ -155,6 +155,24 @@ toolchain_is_new_enough() {
     [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]
 }
 
+# What every platform without the guard gets, by its cfg, since no other target can be built here: the library without a
+# warning, and a guarded program that runs, and says that nothing is guarded; with real events waiting, a release build refuses.
+other_platforms() {
+    export FNGUARD_OTHER_PLATFORM=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/other
+    cargo clippy --locked --package fnguard -- -D warnings
+    local profile program status=0 said=$logs/elsewhere.stderr
+    for profile in dev release; do
+        cargo build --locked --profile "$profile" --package fnguard-elsewhere-tests
+        program=$CARGO_TARGET_DIR/${profile/dev/debug}/fnguard-elsewhere-tests
+        [ "$(ORDER_KEY=secret "$program" 2> "$said")" = "order 7 with a key of 6" ]
+        cat "$said"
+        [ "$(grep -c 'nothing is guarded' "$said")" = 1 ]
+    done
+    ORDER_KEY=secret AWS_LAMBDA_RUNTIME_API=127.0.0.1:9 "$program" 2> "$said" || status=$?
+    cat "$said"
+    [ "$status" = 125 ] && grep -q '"code":"not_armed"' "$said"
+}
+
 # The packages that are published, as crates.io would get them. Their builds from the packaged files are .ci/long's.
 package_all() {
     local excluded

@@ -13,9 +13,14 @@ const MOST_CRATES: usize = 25;
 /// `cargo tree` and not `cargo metadata`: the latter merges the features that the macro, which runs
 /// in the compiler, asks of `fnguard-policy` with those that the function gets.
 fn linked(package: &str, features: &[&str]) -> BTreeSet<String> {
+    linked_for("x86_64-unknown-linux-gnu", package, features)
+}
+
+/// The same for a target, which need not be installed.
+fn linked_for(target: &str, package: &str, features: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none"])
-        .args(["--target", "x86_64-unknown-linux-gnu", "--format", "{p}", "--package", package])
+        .args(["--target", target, "--format", "{p}", "--package", package])
         .args(features)
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
@@ -65,6 +70,21 @@ fn the_launcher_links_no_parser_and_no_compiler() {
 fn a_function_links_few_crates() {
     let linked = linked("fnguard", &[]);
     assert!(linked.len() <= MOST_CRATES, "{} crates, at most {MOST_CRATES}: {linked:?}", linked.len());
+}
+
+/// Off Linux the attribute is a wrapper that says that nothing is guarded: it must build there, and
+/// procfs, whose build script refuses, would keep it from that.
+#[test]
+fn elsewhere_a_function_links_nothing_of_linux() {
+    const LINUX: [&str; 4] = ["landlock", "linux-raw-sys", "nix", "procfs"];
+    for target in ["x86_64-apple-darwin", "aarch64-apple-darwin", "x86_64-pc-windows-msvc"] {
+        let linked = linked_for(target, "fnguard", &[]);
+        let found: Vec<&String> =
+            linked.iter().filter(|name| LINUX.iter().any(|linux| name.starts_with(linux))).collect();
+        assert!(found.is_empty(), "linked for {target}: {found:?}");
+    }
+    // The search finds them where they are.
+    assert!(linked("fnguard", &[]).contains("procfs"));
 }
 
 /// The search finds what it looks for where that is known to be.

@@ -1,5 +1,6 @@
-//! Off Linux: the same names, and nothing behind them. A handler compiles and runs unarmed, which
-//! is said once on stderr; a release build refuses real events there as anywhere unarmed.
+//! Off Linux: the same names, and nothing behind them. A handler and a guarded `main` compile and run
+//! unarmed, which is said once on stderr; a release build refuses real events there, those of a
+//! runtime API, as anywhere unarmed.
 
 /// Stands in for the link: nobody answers.
 pub(crate) mod link {

@@ -1,4 +1,5 @@
-//! `#[guarded] fn main`: a release build that is not armed ends here.
+//! `#[guarded] fn main`: a release build that is not armed ends here. Where there is no guard to arm
+//! (another platform than Linux's) it goes on and says so, unless real events wait for it.
 
 use super::Site;
 use crate::report::{Options, Refusal, Reporter};
@@ -9,6 +10,11 @@ const REFUSED: i32 = 125;
 
 /// Goes on if the process is armed or need not be; ends it otherwise.
 pub fn main(site: &'static Site) {
+    if cfg!(not(guarded_platform)) && !crate::start::initial_runtime_api() {
+        // A laptop. Asking says on stderr, once, that nothing is guarded.
+        crate::link::ask::is_armed();
+        return;
+    }
     if site.debug_build || site.test || site.never_in_release || crate::link::ask::is_armed() {
         return;
     }
