@@ -174,7 +174,8 @@ fn find_policy(named: Option<&Path>, notes: &Notes, source: &Path, arch: Arch) -
 /// The launcher image for an architecture.
 fn find_launcher(named: Option<&Path>, arch: Arch) -> Result<(PathBuf, Vec<u8>)> {
     let how = format!(
-        "build it with\n  RUSTFLAGS='-C target-feature=+crt-static' cargo install fnguard-launcher --version {VERSION} --target {arch}-unknown-linux-gnu\n\
+        "build it from a checkout of fnguard {VERSION}, where this command was built, with\n  \
+         RUSTFLAGS='-C target-feature=+crt-static' cargo install --locked --path guard-launcher --target {arch}-unknown-linux-gnu\n\
          or name it by --launcher FILE"
     );
     let path = match named {

@@ -68,6 +68,28 @@ fn standard_input_is_untouched() {
     assert!(output.stdout == bytes, "{} bytes came back of {}", output.stdout.len(), bytes.len());
 }
 
+/// A socket on 0 could also be written to, past the guard: its bytes come by a pipe, and all of them.
+#[test]
+fn standard_input_that_is_a_socket() {
+    let stage = Stage::with_policy(PLAIN);
+    let mut bytes = vec![0; 1 << 20];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let child = stage
+        .command(["run", "--", "cat"])
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sent = bytes.clone();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut ours, &sent));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(output.stdout == bytes, "{} bytes came back of {}", output.stdout.len(), bytes.len());
+}
+
 /// What a program finds ignored stays as fnguard's parent left it.
 #[test]
 fn a_broken_pipe_ends_the_program() {
