@@ -173,18 +173,12 @@ other_platforms() {
     [ "$status" = 125 ] && grep -q '"code":"not_armed"' "$said"
 }
 
-# The packages that are published, as crates.io would get them. Their builds from the packaged files are .ci/long's.
+# Every package as crates.io would get it, the private ones with the rest. Their builds from the packaged files are .ci/long's.
 package_all() {
-    local excluded
-    mapfile -t excluded < <(cargo metadata --locked --no-deps --format-version 1 | python3 -c '
-import json, sys
-for package in json.load(sys.stdin)["packages"]:
-    if package["publish"] == []:
-        print("--exclude"); print(package["name"])')
     local verify=--no-verify
     [ "${1:-}" = --verify ] && verify=
     # shellcheck disable=SC2086  # nothing, or one word
-    cargo package --locked --workspace "${excluded[@]}" --allow-dirty $verify
+    cargo package --locked --workspace --allow-dirty $verify
 }
 
 cargo_deny() {
