@@ -2,7 +2,9 @@
 
 use crate::attack::{Guard, NET, fresh, rounds, text, victim};
 
-fnguard_attacks::tests! { "memory": executable, by_personality, descriptor_exchanged_while_mapping }
+fnguard_attacks::tests! { "memory":
+    executable, by_personality, descriptor_exchanged_while_mapping, after_an_exec_that_failed,
+}
 
 const ROADS: [&str; 7] =
     ["anonymous", "mprotect", "pkey-mprotect", "memfd", "memfd-private", "file", "file-deleted"];
@@ -50,4 +52,15 @@ fn descriptor_exchanged_while_mapping() {
     let files = attack.under_guard("[memory]\nexecutable = \"files\"\n");
     assert!(files.said("mapped") > 0, "{}", files.text());
     assert_ne!(files.posture()["controls"]["exec_memory"], "held", "{} ran", files.said("ran"));
+}
+
+/// A load phase is the new image's: an exec that fails opens none.
+fn after_an_exec_that_failed() {
+    let attack = victim(["map-after-failed-exec", "/usr/bin/true", "/lib64/ld-linux-x86-64.so.2"]);
+    let plain = attack.plain();
+    assert_eq!((plain.said("execve"), plain.said("map")), (-14, 1), "{}", plain.text());
+    let guarded = attack.under_guard("[exec]\nallow = [\"/usr/bin/true\"]\n");
+    assert_eq!(guarded.said("link"), 0, "its load phase is over");
+    assert_eq!((guarded.said("execve"), guarded.said("map")), (-14, -1), "{}", guarded.text());
+    guarded.only_record("memory", "mmap", "protection 0x5");
 }

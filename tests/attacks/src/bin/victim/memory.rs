@@ -9,6 +9,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("memory", [file]) => memory(file),
         ("map-flip", [library, rounds]) => map_flip(library, rounds),
         ("personality", []) => personality(),
+        ("map-after-failed-exec", [program, library]) => map_after_failed_exec(program, library),
         _ => return false,
     }
     true
@@ -76,6 +77,17 @@ fn memory(file: &str) {
         call!(SYS_unlink, path.as_ptr());
         call!(SYS_mmap, 0, 4096, READ | EXECUTE, libc::MAP_PRIVATE, opened, 0)
     });
+}
+
+/// An exec of an allowed program that can't succeed, since its arguments are nowhere; then a map.
+fn map_after_failed_exec(program: &str, library: &str) {
+    let (program, library) = (CString::new(program).expect("no NUL"), CString::new(library).expect("no NUL"));
+    // What asks the arbiter for a link has been loaded.
+    let link = call!(SYS_kcmp, 0x666e_6775, 0x6172_6421, 1, 0, 0);
+    say("link", link.min(0));
+    say("execve", call!(SYS_execve, program.as_ptr(), 8, 0));
+    let opened = call!(SYS_openat, libc::AT_FDCWD, library.as_ptr(), libc::O_RDONLY, 0);
+    say("map", call!(SYS_mmap, 0, 4096, READ | EXECUTE, libc::MAP_PRIVATE, opened, 0).min(1));
 }
 
 /// READ_IMPLIES_EXEC makes every page executable without a word.
