@@ -14,10 +14,12 @@ use std::time::{Duration, SystemTime};
 pub const TARGETS_OF_A_KIND: usize = 64;
 /// How many targets get a record together; the first of a kind does beyond it too.
 pub const TARGETS: usize = 2048;
-/// How many kinds are told apart. A call that the filter does not know has a kind of its own for
-/// each number, so a function can make as many as there are numbers; beyond the cap a kind is
-/// (control, action) only.
-pub const KINDS: usize = 256;
+/// How many kinds are told apart: more than there are named calls and rules to combine. Numbers that
+/// have no name share one kind, so a function can't use the kinds up by making numbers up. Beyond
+/// the cap a kind is (control, action) only.
+pub const KINDS: usize = 2048;
+/// What a call without a name is called in a violation, before its number.
+const NAMELESS: &str = "syscall_";
 /// How many request ids a summary names.
 const REQUEST_IDS: usize = 16;
 /// The most bytes that are kept of a system call's name or a request id, and of any other text.
@@ -30,6 +32,13 @@ struct Kind {
     action: Action,
     /// System call and rule; `None` beyond [`KINDS`].
     call: Option<(String, String)>,
+}
+
+impl Kind {
+    /// Call and rule, where the kind is that of one call.
+    fn named(&self) -> Option<&(String, String)> {
+        self.call.as_ref().filter(|(call, _)| call != NAMELESS)
+    }
 }
 
 #[derive(Default)]
@@ -69,7 +78,7 @@ impl Limiter {
     ) -> bool {
         self.roll(now);
         let kind = self.kind(violation);
-        let target = target(violation, kind.call.is_none());
+        let target = target(violation, kind.call.is_none() || is_nameless(violation));
         let printed_together = self.printed;
         let tally = self.kinds.entry(kind).or_default();
         let known = tally.printed.contains(&target);
@@ -106,8 +115,8 @@ impl Limiter {
             .map(|(kind, tally)| Suppressed {
                 control: kind.control,
                 action: kind.action,
-                syscall: kind.call.as_ref().map(|(syscall, _)| syscall.clone()),
-                rule: kind.call.as_ref().map(|(_, rule)| rule.clone()),
+                syscall: kind.named().map(|(syscall, _)| syscall.clone()),
+                rule: kind.named().map(|(_, rule)| rule.clone()),
                 count: std::mem::take(&mut tally.count),
                 targets: u64::try_from(tally.printed.len()).unwrap_or(u64::MAX),
                 unlisted: std::mem::take(&mut tally.unlisted),
@@ -140,7 +149,8 @@ impl Limiter {
     }
 
     fn kind(&self, violation: &Violation) -> Kind {
-        let call = Some((kept(&violation.syscall, WORD_KEPT), kept(&violation.rule, TEXT_KEPT)));
+        let call = if is_nameless(violation) { NAMELESS } else { violation.syscall.as_str() };
+        let call = Some((kept(call, WORD_KEPT), kept(&violation.rule, TEXT_KEPT)));
         let kind = Kind { control: violation.control, action: violation.action, call };
         if self.kinds.len() < KINDS || self.kinds.contains_key(&kind) {
             kind
@@ -148,6 +158,10 @@ impl Limiter {
             Kind { call: None, ..kind }
         }
     }
+}
+
+fn is_nameless(violation: &Violation) -> bool {
+    violation.syscall.strip_prefix(NAMELESS).is_some_and(|number| number.parse::<i64>().is_ok())
 }
 
 /// What tells violations of one kind apart; beyond the cap on kinds, the call and rule too.

@@ -197,7 +197,8 @@ pub struct Suppressed {
     pub control: Control,
     /// What was done with them.
     pub action: Action,
-    /// The system call; `None` where so many kinds came that the rest are counted together.
+    /// The system call; `None` for those without a name, and where so many kinds came that the rest are
+    /// counted together.
     pub syscall: Option<String>,
     /// The key of the policy that decided; `None` as above.
     pub rule: Option<String>,

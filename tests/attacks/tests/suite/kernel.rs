@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 fnguard_attacks::tests! { "kernel":
     every_number, no_numbers, thirty_two_bit_entry, process_options, device_commands, administration,
-    own_filter, user_dispatch, rings, interrupted_sleep,
+    own_filter, user_dispatch, rings, interrupted_sleep, numbers_hide_nothing,
 }
 
 const PERMISSION: i64 = -(libc::EPERM as i64);
@@ -278,4 +278,16 @@ fn interrupted_sleep() {
     let outcome = running.finish();
     outcome.finished().no_record();
     assert_eq!(outcome.said("nanosleep"), 0, "{}", outcome.text());
+}
+
+/// A thousand numbers that are no calls use up no room for those that are.
+fn numbers_hide_nothing() {
+    let guarded = victim(["unknown-numbers-then-unlink", "/etc/fnguard-attack"]).under_guard(NET);
+    assert!(guarded.said("unlink") < 0);
+    guarded.one_record("files", "unlink", "/etc/fnguard-attack");
+    let numbers = guarded.violations("syscall", "*", "syscall_").len() as u64;
+    let counted: u64 =
+        guarded.records("suppressed").iter().filter_map(|record| record["count"].as_u64()).sum();
+    assert!(numbers <= 64, "{numbers}");
+    assert_eq!(numbers + counted, 1024, "every one is told of");
 }

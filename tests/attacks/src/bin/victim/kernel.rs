@@ -8,6 +8,13 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("sweep", [from, to]) => sweep(from, to),
         ("numbers", []) => numbers(),
         ("int80", []) => int80(),
+        ("unknown-numbers-then-unlink", [path]) => {
+            for number in 1024..2048 {
+                call(number, &[0; 6]);
+            }
+            let path = std::ffi::CString::new(*path).expect("no NUL");
+            say("unlink", call!(SYS_unlink, path.as_ptr()));
+        }
         ("prctl", []) => prctl(),
         ("ioctl", []) => ioctl(),
         ("administration", [path]) => administration(path),
