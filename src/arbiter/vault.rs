@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 /// How many late secrets are taken: a function that registers more is not registering secrets
 /// (EVASIONS 111).
 const MOST_LATE: usize = 256;
+/// How many bytes all late secrets may have together: the tables grow with them.
+const MOST_LATE_BYTES: usize = 64 * 1024;
 /// The length of a late secret. A short one would blank ordinary text.
 const LATE_LENGTH: std::ops::RangeInclusive<usize> = 8..=8192;
 
@@ -56,6 +58,10 @@ impl Vault {
         }
         if late.len() >= MOST_LATE {
             return Err("256 late secrets are registered already");
+        }
+        let held: usize = late.iter().map(|(_, value)| value.len()).sum();
+        if held.saturating_add(value.len()) > MOST_LATE_BYTES {
+            return Err("with it the late secrets have more than 65536 bytes together");
         }
         late.push((name.to_owned(), Zeroizing::new(value.to_vec())));
         match self.matcher(&late) {

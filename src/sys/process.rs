@@ -243,6 +243,29 @@ pub fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     }
 }
 
+/// The size of the kernel's `siginfo_t`.
+pub const SIGINFO: usize = 128;
+
+/// pidfd_send_signal(2) with what rt_sigqueueinfo(2) would hand over; nothing if that is empty.
+///
+/// # Errors
+///
+/// What the kernel says: EPERM for information that only the kernel itself may give.
+pub fn signal_pidfd_with(pidfd: BorrowedFd<'_>, signal: i32, information: &[u8]) -> Result<(), Errno> {
+    #[repr(C, align(8))]
+    struct Information([u8; SIGINFO]);
+    let Some(bytes) = information.first_chunk::<SIGINFO>() else { return signal_pidfd(pidfd, signal) };
+    let copy = Information(*bytes);
+    // SAFETY: the kernel reads one siginfo_t of 128 bytes.
+    unsafe {
+        syscall(
+            libc::SYS_pidfd_send_signal,
+            [pidfd.as_raw_fd() as usize, signal as usize, (&raw const copy) as usize, 0, 0, 0],
+        )
+        .map(drop)
+    }
+}
+
 /// Whether a thread belongs to a process, asked by tgkill(2) with signal 0, which sends nothing.
 pub fn has_thread(process: i32, thread: i32) -> bool {
     // SAFETY: no pointers. EPERM says that there is such a thread, of another user.

@@ -15,8 +15,11 @@ pub(super) fn map(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bla
     let process = caller.process()?;
     let phase = arbiter.images.phase(process);
     if phase == Phase::Loading && !arbiter.images.is_allowed_image(process) {
-        // An interpreter run on another file: nothing of that file has run yet.
-        let _ = crate::sys::signal::send(process, libc::SIGKILL);
+        // An interpreter run on another file: nothing of that file has run yet. The process is
+        // pinned while its thread waits, so that no other of its id is meant.
+        let pinned = crate::sys::process::open_pidfd(process, false).map_err(Blame::Guard)?;
+        caller.check()?;
+        let _ = crate::sys::process::signal_pidfd(pinned.as_fd(), libc::SIGKILL);
         return Ok(Refused::new(Control::Exec, "exec.allow", Errno(libc::EACCES))
             .program(arbiter.images.image_of(process))
             .detail("the image is none of the allowed programs; killed before it ran".to_owned())

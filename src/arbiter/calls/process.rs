@@ -45,11 +45,24 @@ pub(super) fn clone(arbiter: &Arbiter, caller: &Caller<'_>, flags: u64) -> Resul
 /// kill(2), rt_sigqueueinfo(2).
 pub(super) fn signal_process(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let (pid, signal) = (caller.int(0), caller.int(1));
-    // Signal 0 only asks whether there is such a process.
-    if signal == 0 || is_own(arbiter, caller, pid)? || is_own_group(arbiter, pid) {
+    // Signal 0 only asks whether there is such a process. The caller's own id stays its own while
+    // it waits.
+    if signal == 0 || pid == caller.process()? || is_own_group(arbiter, pid) {
         return Ok(Outcome::Proceed(Proceed::Registers));
     }
-    Ok(refuse(arbiter, caller, format!("signal {signal} to process {pid}")))
+    // A child may end, and its id become another's, before the call would go on: so it is pinned,
+    // looked at, and signalled by what pins it. The arbiter is the sender then.
+    let pinned = match process::open_pidfd(pid, false) {
+        Ok(pinned) if is_own(arbiter, caller, pid)? => pinned,
+        _ => return Ok(refuse(arbiter, caller, format!("signal {signal} to process {pid}"))),
+    };
+    let with_value = i64::from(caller.number()) == libc::SYS_rt_sigqueueinfo;
+    let information = if with_value { caller.read(caller.arg(2), process::SIGINFO)? } else { Vec::new() };
+    let identity = pid.to_ne_bytes();
+    let performed = arbiter.pending.once(caller, &pinned, &[&identity, &information], |_| {
+        process::signal_pidfd_with(pinned.as_fd(), signal, &information).map(|()| 0)
+    })?;
+    Ok(performed.into())
 }
 
 /// tgkill(2), rt_tgsigqueueinfo(2), tkill(2); the thread is argument `index`.
