@@ -380,6 +380,39 @@ fn known() -> Vec<Known> {
     ]
 }
 
+/// What else is looked for: parts of those secrets, and the secrets turned round. Equal values bear the
+/// first name, so those that are registered come first.
+fn all_known() -> Vec<Known> {
+    let mut all = known();
+    let mut part = |name: &'static str, value: &str, public| {
+        all.push(Known { name, value: value.as_bytes().to_vec(), public });
+    };
+    part("PEM", &PEM.lines().filter(|line| !line.starts_with('-')).collect::<String>(), 50);
+    part("STRIPE", &STRIPE[8..], 0);
+    part("PASSWORD", &PASSWORD.replace("%41", "A"), 0);
+    part("SLASHES", r"\n\u0\%4", 0);
+    for known in all.clone().into_iter().filter(|known| known.value.len() >= 12 && known.value[0] != b'-') {
+        let public = if known.value.starts_with(b"MII") { 0 } else { known.public };
+        let mut add = |value: Vec<u8>, public| all.push(Known { value, public, ..known.clone() });
+        add(known.value.iter().rev().copied().collect(), 0);
+        add(known.value.to_ascii_uppercase(), public);
+        add(known.value.to_ascii_lowercase(), public);
+        let turned = |byte: u8, first: u8| (byte - first + 13) % 26 + first;
+        let rot13 = known.value.iter().map(|&byte| match byte {
+            b'a'..=b'z' => turned(byte, b'a'),
+            b'A'..=b'Z' => turned(byte, b'A'),
+            _ => byte,
+        });
+        add(rot13.collect(), public);
+        for first in 0..2 {
+            add(known.value[first..].chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]).collect(), 0);
+        }
+    }
+    let order = known();
+    all.sort_by_key(|part| order.iter().position(|known| known.name == part.name));
+    all
+}
+
 fn matcher_of(known: &[Known]) -> Matcher {
     Matcher::build(known.iter().map(|known| Secret::new(known.name, &known.value))).unwrap()
 }
@@ -446,7 +479,7 @@ fn table() {
                 ("key=", "\n"),
                 ("{\"k\":\"", "\"}\n"),
                 ("x y ", " z"),
-                ("C:\\", "\\"),
+                ("C:\\k", "\\"),
                 ("100%", "%"),
             ] {
                 let text = format!("{before}{written}{after}");
@@ -510,7 +543,7 @@ fn table() {
     check("pin=abac;", "pin=[redacted:PIN];");
     check("abaca abac_ xabac éabac abac", "abaca abac_ xabac éabac [redacted:PIN]");
     check("q7-x! q7-x!a aq7-x!", "[redacted:CODE] [redacted:CODE]a aq7-x!");
-    check("61626163 ", "61626163 ");
+    check("61626163.", "61626163.");
     // A beginning at the end of the text.
     check("key sk_live_51Hq", "key [redacted:STRIPE?]");
     check("key sk_live_51H", "key sk_live_51H");
@@ -543,7 +576,7 @@ fn a_stream_that_forgets_at_the_end_of_a_piece_fails_the_check() {
 
 #[test]
 fn the_reference_agrees_with_the_table() {
-    let known = known();
+    let known = all_known();
     for (text, wanted) in [
         (format!("key={STRIPE}\n"), "key=[redacted:STRIPE]\n"),
         (encode::json_all(PASSWORD.as_bytes()), "[redacted:PASSWORD]"),
@@ -586,6 +619,30 @@ fn cut<'a>(text: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     at.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect()
 }
 
+/// Whether what a redacted text shows stands in the other one too, in that order.
+fn shows_no_more(text: &str, other: &str) -> bool {
+    let shown = |text: &str| -> Vec<String> {
+        text.split("[redacted:")
+            .enumerate()
+            .map(|(n, piece)| {
+                piece.split_once(']').filter(|_| n > 0).map_or(piece, |(_, shown)| shown).to_owned()
+            })
+            .collect()
+    };
+    let others = shown(other);
+    let (mut at, mut from) = (0, 0);
+    shown(text).iter().filter(|piece| !piece.is_empty()).all(|piece| {
+        while let Some(other) = others.get(at) {
+            if let Some(found) = other[from..].find(piece.as_str()) {
+                from += found + piece.len();
+                return true;
+            }
+            (at, from) = (at + 1, 0);
+        }
+        false
+    })
+}
+
 /// A text that can't end in the beginning of a secret: the reference knows no ends.
 fn ended(mut text: Vec<u8>) -> Vec<u8> {
     text.extend_from_slice(b" .\n");
@@ -595,16 +652,19 @@ fn ended(mut text: Vec<u8>) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(500), failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// The reference knows no escapes within escapes, no entities, no gaps: what it redacts is redacted,
+    /// and where there is nothing of that kind, nothing else is.
     #[test]
     fn agrees_with_the_reference(text in text()) {
-        let known = known();
         let text = ended(text);
-        let got = matcher_of(&known).redact(&text);
-        prop_assert_eq!(
-            got.escape_ascii().to_string(),
-            reference::redact(&known, &text).escape_ascii().to_string(),
-            "{}", text.escape_ascii()
-        );
+        let got = show(&matcher().redact(&text).escape_ascii().to_string().into_bytes());
+        let wanted = reference::redact(&all_known(), &text).escape_ascii().to_string();
+        let signs = b"\\%&=\"'$^+\n\r\x1b";
+        if text[..text.len() - 1].iter().any(|byte| signs.contains(byte)) {
+            prop_assert!(shows_no_more(&got, &wanted), "got {}\nwanted {}\nof {}", got, wanted, text.escape_ascii());
+        } else {
+            prop_assert_eq!(got, wanted, "{}", text.escape_ascii());
+        }
     }
 
     #[test]
@@ -1003,6 +1063,41 @@ fn weak_values_are_named_and_left_alone() {
 fn white_space_around_a_value_is_not_part_of_it() {
     let matcher = Matcher::build([Secret::new("KEY", format!(" {INNER}\r\n"))]).unwrap();
     assert_eq!(matcher.redact_str(&format!("<{INNER}>")), "<[redacted:KEY]>");
+}
+
+/// What programs make of a secret before they print it.
+#[test]
+fn parts_of_a_secret_are_secrets() {
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvcmRlcnMtNDIiLCJzY29wZSI6InJ3In0.q7mVx2LpR9dKw4ZtB8nYc3";
+    let key_file = r#"{"type": "service_account", "project_id": "orders-production", "private_key_id": "0fZk3Q9xT7mB1vWc5", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQq7mVx2LpR9dKw4Zt\nB8nYc3Hs6TfQ\n-----END PRIVATE KEY-----\n"}"#;
+    for (value, printed, redacted) in [
+        // A connection string's password, as it stands there and decoded.
+        ("postgres://app:h%40rdT0Guess@db:5432/orders", "password=h%40rdT0Guess.", "password=[redacted:S]."),
+        ("postgres://app:h%40rdT0Guess@db:5432/orders", "password=h@rdT0Guess.", "password=[redacted:S]."),
+        ("Server=db;User=app;Password=h@rdT0Guess;", "login h@rdT0Guess.", "login [redacted:S]."),
+        ("host=db user=app password=h@rdT0Guess", "login h@rdT0Guess.", "login [redacted:S]."),
+        ("https://db.example/x?sig=q7mVx2LpR9dK&v=1", "sig q7mVx2LpR9dK.", "sig [redacted:S]."),
+        (
+            "postgres://app:h%40rdT0Guess@db:5432/orders",
+            "cannot reach db:5432/orders",
+            "cannot reach db:5432/orders",
+        ),
+        // A key file's strings, but for the public ones; the key in it as one line.
+        (key_file, "id 0fZk3Q9xT7mB1vWc5.", "id [redacted:S]."),
+        (key_file, "in orders-production.", "in orders-production."),
+        (key_file, "q7mVx2LpR9dKw4ZtB8nYc3Hs6TfQ.", "[redacted:S]."),
+        // A token's payload and signature, but not its header.
+        (jwt, "alg eyJhbGciOiJIUzI1NiJ9.", "alg eyJhbGciOiJIUzI1NiJ9."),
+        (jwt, "signed q7mVx2LpR9dKw4ZtB8nYc3!", "signed [redacted:S]!"),
+        // What an encoded value stands for, and a value in quotes.
+        ("aHVudGVyMi1odW50ZXIy", "is hunter2-hunter2.", "is [redacted:S]."),
+        ("\"Zk3Q9xT7mB1v\"", "is Zk3Q9xT7mB1v.", "is [redacted:S]."),
+        // A key without its issuer's prefix.
+        (STRIPE, "51HqLyjWDarjtT1zdp7dc.", "[redacted:S]."),
+    ] {
+        let matcher = Matcher::build([Secret::new("S", value)]).unwrap();
+        assert_eq!(matcher.redact_str(printed), redacted, "of {value}");
+    }
 }
 
 #[test]

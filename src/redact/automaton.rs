@@ -9,16 +9,13 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::forms::FORKING;
+
 /// From this depth on a node is settled whatever else it could become.
 pub(super) const SETTLED_DEPTH: usize = 120;
 
 /// How many failures are tried for an edge that fits; past them one is taken to exist.
 const MAX_HOPS: usize = 64;
-
-/// The bytes on which a text has several readings, so that a walk goes on from one node in several
-/// ways. What following failures costs is paid for by the depth that is lost with them; a copy of a
-/// walk has paid for nothing. So these bytes follow none: their targets are kept.
-const FORKING: [u8; 4] = [b'\\', b'%', b'+', b' '];
 
 /// A node's number.
 pub(super) type NodeId = u32;
@@ -42,7 +39,9 @@ pub(super) struct Automaton {
     nodes: Vec<Node>,
     /// The root's edges; 0 where it has none.
     root: Box<[NodeId; 256]>,
-    /// Where the bytes of [`FORKING`] lead, for the nodes that differ in it.
+    /// Where the bytes of [`FORKING`] lead, for the nodes that differ in it. On these bytes a walk goes on
+    /// from one node in several ways. What following failures costs is paid for by the depth that is lost
+    /// with them; a copy of a walk has paid for nothing. So these bytes follow none.
     forks: Vec<[NodeId; FORKING.len()]>,
     /// Sorted, without duplicates.
     patterns: Vec<Pattern>,
@@ -102,7 +101,9 @@ impl Automaton {
             patterns,
         };
         automaton.grow();
+        automaton.nodes.shrink_to_fit();
         automaton.link();
+        automaton.forks.shrink_to_fit();
         automaton
     }
 

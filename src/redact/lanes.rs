@@ -6,17 +6,18 @@
 //! place follows: by arithmetic in hex and base64, where each byte takes as much text as the next;
 //! from a list of recent places where escapes mix with bytes that stand for themselves.
 
-use super::automaton::{Automaton, NodeId, ROOT, SETTLED_DEPTH};
-use super::forms::{self, Escape, Read};
+use super::automaton::{Automaton, NodeId, ROOT};
+use super::digits::{Decoder, Hex, Number, Spread, Step};
+use super::forms;
 use super::matcher::Tables;
+use super::readings::{EscapeLane, Reading, admit};
 
 /// A beginning that takes this much text counts as a match, however few bytes it decodes to.
-const SETTLED_TEXT: u64 = 240;
-/// How many readings of the escapes are followed at once; of more, the shortest are given up.
-const MAX_READINGS: usize = 16;
-/// How many places of decoded bytes a reading remembers: at least [`SETTLED_DEPTH`].
-const PLACES: usize = 128;
-const _: () = assert!(PLACES >= SETTLED_DEPTH);
+pub(super) const SETTLED_TEXT: u64 = 240;
+/// From how many bytes on a line end may stand inside a value, or a dump's line go on.
+pub(super) const FOLLOWED: u32 = 4;
+/// How many lines of a dump are followed at once.
+const MAX_DUMPS: usize = 4;
 
 /// A stretch of text that matches.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,7 @@ pub(super) struct Lanes {
     tokens: TokenLane,
     escapes: EscapeLane,
     hex: HexLane,
+    digits: DigitLane,
     base64: Base64Lane,
     /// Steps taken in the automata.
     pub(super) work: u64,
@@ -57,6 +59,7 @@ impl Lanes {
             tokens: TokenLane::default(),
             escapes: EscapeLane::new(),
             hex: HexLane::default(),
+            digits: DigitLane::new(),
             base64: Base64Lane::default(),
             work: 0,
         }
@@ -73,6 +76,7 @@ impl Lanes {
         }
         self.escapes.read(&tables.strong, byte, at, matches, work);
         self.hex.read(&tables.strong, byte, at, matches, work);
+        self.digits.read(&tables.strong, byte, at, matches, work);
         self.base64.read(&tables.strong, byte, at, matches, work);
     }
 
@@ -88,6 +92,7 @@ impl Lanes {
             reading.live(&tables.strong, now).into_iter().for_each(&mut each);
         }
         self.hex.live(&tables.strong, now, &mut each);
+        self.digits.live(&tables.strong, now, &mut each);
         self.base64.live(&tables.strong, now, &mut each);
     }
 
@@ -107,6 +112,13 @@ impl Lanes {
         for (node, &old) in self.hex.nodes.iter_mut().zip(&old.hex.nodes) {
             longer(node, translate(old));
         }
+        for (mine, old) in self.digits.threads.iter_mut().zip(&old.digits.threads) {
+            let node = translate(old.walk.node);
+            if tables.strong.node(node).depth > tables.strong.node(mine.walk.node).depth {
+                *mine = old.clone();
+                mine.walk.node = node;
+            }
+        }
         for (node, &old) in self.base64.nodes.iter_mut().zip(&old.base64.nodes) {
             longer(node, translate(old));
         }
@@ -125,7 +137,7 @@ impl Lanes {
 
 /// The match that the bytes read so far end with, if they do, with its place.
 #[inline]
-fn covered(strong: &Automaton, id: NodeId, start: impl Fn(u64) -> u64, end: u64) -> Option<Match> {
+pub(super) fn covered(strong: &Automaton, id: NodeId, start: impl Fn(u64) -> u64, end: u64) -> Option<Match> {
     if id == ROOT {
         return None;
     }
@@ -135,7 +147,7 @@ fn covered(strong: &Automaton, id: NodeId, start: impl Fn(u64) -> u64, end: u64)
 
 /// What is live, when the automaton stands at `id` and the next byte's `mask` bits are `bits`.
 /// `start` gives the place of an ending by its depth, `partial` that of the byte in the making.
-fn live(
+pub(super) fn live(
     automaton: &Automaton,
     id: NodeId,
     (mask, bits): (u8, u8),
@@ -222,165 +234,6 @@ impl TokenLane {
     }
 }
 
-/// Bytes as they are, and escapes among them. Whether a backslash or a percent sign stands for
-/// itself can't be told from where it stands, so both readings are followed.
-#[derive(Clone)]
-struct EscapeLane {
-    /// At least one, and one of them without an open escape.
-    readings: Vec<Reading>,
-    /// The readings after the byte at hand; empty between bytes.
-    next: Vec<Reading>,
-}
-
-#[derive(Clone)]
-struct Reading {
-    node: NodeId,
-    escape: Option<Escape>,
-    /// How many bytes were decoded.
-    count: u64,
-    /// Where the last of them begin in the text, by their number modulo [`PLACES`].
-    places: [u64; PLACES],
-}
-
-impl EscapeLane {
-    fn new() -> Self {
-        let first = Reading { node: ROOT, escape: None, count: 0, places: [0; PLACES] };
-        EscapeLane { readings: vec![first], next: Vec::new() }
-    }
-
-    fn read(&mut self, strong: &Automaton, byte: u8, at: u64, matches: &mut Vec<Match>, work: &mut u64) {
-        let opens = matches!(byte, b'\\' | b'%' | b'+');
-        // Ordinary text: one reading, and a byte that stands for itself.
-        if let ([only], false) = (self.readings.as_mut_slice(), opens)
-            && only.escape.is_none()
-        {
-            only.decode(strong, &[byte], (at, at + 1), matches, work);
-            return;
-        }
-        let mut current = std::mem::take(&mut self.readings);
-        for mut reading in current.drain(..) {
-            match reading.escape {
-                Some(escape) => match escape.read(byte) {
-                    Read::More(more) => {
-                        reading.escape = Some(more);
-                        admit(&mut self.next, reading, strong);
-                    }
-                    Read::Done(bytes, len) => {
-                        reading.escape = None;
-                        let start = at.saturating_sub(escape.len());
-                        let bytes = bytes.get(..len).unwrap_or_default();
-                        reading.decode(strong, bytes, (start, at + 1), matches, work);
-                        admit(&mut self.next, reading, strong);
-                    }
-                    Read::Not => {}
-                },
-                None => {
-                    if byte == b'+' {
-                        // A space in a form (application/x-www-form-urlencoded).
-                        let mut space = reading.clone();
-                        space.decode(strong, b" ", (at, at + 1), matches, work);
-                        admit(&mut self.next, space, strong);
-                    }
-                    if let Some(escape) = Escape::open(byte) {
-                        let mut escaped = reading.clone();
-                        escaped.escape = Some(escape);
-                        admit(&mut self.next, escaped, strong);
-                    }
-                    reading.decode(strong, &[byte], (at, at + 1), matches, work);
-                    admit(&mut self.next, reading, strong);
-                }
-            }
-        }
-        self.readings = std::mem::replace(&mut self.next, current);
-    }
-}
-
-/// Adds a reading to those that are followed. Equal ones become one, which remembers the earliest
-/// place of each byte; one that has decoded nothing of a secret tells no more than any other.
-fn admit(readings: &mut Vec<Reading>, reading: Reading, strong: &Automaton) {
-    let same_escape = |other: &&mut Reading| other.escape == reading.escape;
-    let depth = strong.node(reading.node).depth;
-    if let Some(equal) = readings.iter_mut().filter(same_escape).find(|other| other.node == reading.node) {
-        for back in 1..=u64::from(depth).min(PLACES as u64) {
-            let earliest = equal.place(back).min(reading.place(back));
-            equal.set_place(back, earliest);
-        }
-        return;
-    }
-    if let Some(other) = readings.iter_mut().find(same_escape) {
-        if reading.node == ROOT {
-            return;
-        }
-        if other.node == ROOT {
-            *other = reading;
-            return;
-        }
-    }
-    if readings.len() < MAX_READINGS {
-        readings.push(reading);
-        return;
-    }
-    // One without an open escape stays in any case: it reads the text as it is.
-    let kept = readings.iter().position(|other| other.escape.is_none());
-    let shortest = (0..readings.len())
-        .filter(|&index| Some(index) != kept)
-        .min_by_key(|&index| readings.get(index).map_or(0, |other| strong.node(other.node).depth));
-    if let Some(slot) = shortest.and_then(|index| readings.get_mut(index))
-        && strong.node(slot.node).depth < depth
-    {
-        *slot = reading;
-    }
-}
-
-impl Reading {
-    /// Goes on with the bytes that the text from `start` to `end` stands for: one, or those of a
-    /// character. A match ends with the text, never inside.
-    #[inline]
-    fn decode(
-        &mut self,
-        strong: &Automaton,
-        bytes: &[u8],
-        (start, end): (u64, u64),
-        matches: &mut Vec<Match>,
-        work: &mut u64,
-    ) {
-        for &byte in bytes {
-            self.node = strong.step(self.node, byte, work);
-            self.count += 1;
-            self.set_place(1, start);
-        }
-        if self.node == ROOT {
-            return;
-        }
-        let node = strong.node(self.node);
-        matches.extend(covered(strong, self.node, |depth| self.place(depth), end));
-        let start = self.place(u64::from(node.depth));
-        if end - start >= SETTLED_TEXT {
-            matches.push(Match { start, end, name: node.guess });
-        }
-    }
-
-    /// Where the byte decoded `back` bytes ago begins, 1 being the newest; the oldest known for those before.
-    fn place(&self, back: u64) -> u64 {
-        let back = back.min(self.count).min(PLACES as u64);
-        let slot = (self.count - back) % PLACES as u64;
-        self.places.get(slot as usize).copied().unwrap_or_default()
-    }
-
-    fn set_place(&mut self, back: u64, place: u64) {
-        let slot = self.count.saturating_sub(back) % PLACES as u64;
-        if let Some(known) = self.places.get_mut(slot as usize) {
-            *known = place;
-        }
-    }
-
-    fn live(&self, strong: &Automaton, now: u64) -> Option<Live> {
-        let partial = now - self.escape.map_or(0, Escape::len).min(now);
-        let known = self.escape.map_or((0, 0), Escape::known_bits);
-        live(strong, self.node, known, |depth| self.place(depth), partial, now)
-    }
-}
-
 /// Hex digits. Which of them pair up can't be told, so pairs are read from even and odd positions.
 #[derive(Clone, Default)]
 struct HexLane {
@@ -422,6 +275,90 @@ impl HexLane {
             let partial = now - u64::from(half);
             let known = if half { (0xf0, self.digits << 4) } else { (0, 0) };
             live(strong, node, known, |depth| partial.saturating_sub(2 * depth), partial, now).map(&mut each);
+        }
+    }
+}
+
+/// Forms in which every byte is written as digits with something between, or spread out: hex in dumps and
+/// lists, numbers, bytes with something after each.
+#[derive(Clone)]
+struct DigitLane {
+    threads: Vec<Thread>,
+}
+
+#[derive(Clone)]
+struct Thread {
+    decoder: Decoder,
+    walk: Reading,
+    /// It follows a dump's lines on an assumption, and ends with it.
+    assumed: bool,
+}
+
+impl DigitLane {
+    fn new() -> Self {
+        let decoders = [
+            Decoder::Hex(Hex::default()),
+            Decoder::Number(Number::new(10)),
+            Decoder::Spread(Spread::new(2, 0)),
+            Decoder::Spread(Spread::new(2, 1)),
+        ];
+        let thread = |decoder| Thread { decoder, walk: Reading::new(), assumed: false };
+        DigitLane { threads: decoders.map(thread).into() }
+    }
+
+    fn read(&mut self, strong: &Automaton, byte: u8, at: u64, matches: &mut Vec<Match>, work: &mut u64) {
+        if matches!(byte, b'\n' | b' ' | b'|') {
+            self.assume(strong, byte);
+        }
+        self.threads.retain_mut(|thread| {
+            let step = thread.decoder.read(byte, at);
+            if let Step::Byte(byte, start) | Step::Last(byte, start) = step {
+                // What ends a number is no part of it.
+                let end = if matches!(thread.decoder, Decoder::Number(_)) { at } else { at + 1 };
+                thread.walk.decode(strong, &[byte], (start, end), matches, work);
+            }
+            let ends = matches!(step, Step::End | Step::Last(..));
+            if ends {
+                thread.walk.node = ROOT;
+            }
+            !(ends && thread.assumed)
+        });
+    }
+
+    /// Where a dump's column of text or its next line may begin, follows both cases.
+    fn assume(&mut self, strong: &Automaton, byte: u8) {
+        for at in 0..self.threads.len() {
+            let Some(thread) = self.threads.get(at) else { return };
+            let Decoder::Hex(hex) = &thread.decoder else { continue };
+            if strong.node(thread.walk.node).depth < FOLLOWED {
+                continue;
+            }
+            let Some(other) = hex.in_column(byte) else { continue };
+            let other = Thread { decoder: Decoder::Hex(other), walk: thread.walk.clone(), assumed: true };
+            let assumed = self.threads.iter().filter(|thread| thread.assumed).count();
+            if assumed >= MAX_DUMPS {
+                let Some(oldest) = self.threads.iter().position(|thread| thread.assumed) else { return };
+                self.threads.remove(oldest);
+                self.threads.push(other);
+                return;
+            }
+            self.threads.push(other);
+        }
+    }
+
+    fn live(&self, strong: &Automaton, now: u64, mut each: impl FnMut(Live)) {
+        for Thread { decoder, walk, .. } in &self.threads {
+            let partial = decoder.partial(now);
+            let found =
+                live(strong, walk.node, decoder.known_bits(), |depth| walk.place(depth), partial, now);
+            // What stands after a byte is no part of the form, unless another follows.
+            let held_from = |live: &Live| if live.settled { partial.min(walk.end) } else { live.held_from };
+            let masked = |live: &Live| {
+                live.masked.map(|mask| Match { end: if partial < now { mask.end } else { walk.end }, ..mask })
+            };
+            found
+                .map(|live| Live { held_from: held_from(&live), masked: masked(&live), ..live })
+                .map(&mut each);
         }
     }
 }

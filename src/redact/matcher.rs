@@ -7,6 +7,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::automaton::{Automaton, Pattern};
+use super::parts;
 use super::stream::Stream;
 use super::strength::{self, Strength, Weak};
 
@@ -16,6 +17,8 @@ pub const MAX_SECRETS: usize = 1024;
 pub const MAX_VALUE_LEN: usize = 64 * 1024;
 /// How long all values together may be, in bytes.
 pub const MAX_TOTAL_LEN: usize = 1024 * 1024;
+/// How many bytes are spent on values turned round and put in other letters.
+const MAX_TURNED_LEN: usize = 12 * 1024;
 /// The longest name, in bytes.
 const MAX_NAME_LEN: usize = 255;
 
@@ -126,7 +129,7 @@ impl Matcher {
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut weak = Vec::new();
         let (mut strong, mut tokens) = (Vec::new(), Vec::new());
-        let mut total = 0usize;
+        let (mut total, mut turned) = (0usize, MAX_TURNED_LEN);
         for Secret { name, mut value } in secrets {
             let index = u16::try_from(names.len()).ok().filter(|&at| usize::from(at) < MAX_SECRETS);
             let Some(index) = index else { return Err(BuildError::TooMany) };
@@ -154,12 +157,7 @@ impl Matcher {
                     name: index,
                     fragment: len,
                 }),
-                Strength::Strong => strong.push(Pattern {
-                    identifying: strength::identifying_len(&value),
-                    fragment: strength::fragment_len(&value),
-                    bytes: value,
-                    name: index,
-                }),
+                Strength::Strong => strong.extend(parts::parts(&value, index, &mut turned)),
             }
         }
         let (strong, tokens) = (Automaton::build(strong), Automaton::build(tokens));

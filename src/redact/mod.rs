@@ -3,12 +3,15 @@
 //!
 //! # How it works
 //!
-//! The secrets stand in one automaton (`automaton`). The text is read through several
-//! *lanes* at once (`lanes`), each of which undoes one way of writing a byte: as it is or
-//! escaped (percent, JSON, Debug), as two hex digits, as six bits at a time of base64. Every lane
-//! walks the same automaton with the bytes it decodes, so the tables grow with the secrets and not
-//! with the number of forms, and a value whose bytes are escaped one way here and another way there
-//! is found as well. `stream` merges what the lanes find and decides what may go out.
+//! A secret is taken apart first (`parts`): a connection string's password, the strings of a JSON key
+//! file, the body of a PEM block, a token without its issuer's prefix, and what an encoded value stands for
+//! are looked for by themselves. All of them stand in one automaton (`automaton`). The text is read
+//! through several *lanes* at once (`lanes`), each of which undoes one way of writing a byte: as it is or
+//! escaped (`forms`), as hex digits, numbers or letters spread out (`digits`), as six bits at a time of
+//! base64. Every lane walks the same automaton with the bytes it decodes, so the tables grow with the
+//! secrets and not with the number of forms. Escapes nest three deep, and a value whose bytes are escaped
+//! one way here and another way there is found as well. `stream` merges what the lanes find and decides
+//! what may go out.
 //!
 //! # What is redacted
 //!
@@ -20,15 +23,26 @@
 //! | form | example for `p"ss/42…` |
 //! |---|---|
 //! | raw | `p"ss/42` |
-//! | JSON, Debug, C and Python escapes, mixed at will | `p\"ss\/42`, `\u0070\x22ss`, `\u{70}` |
+//! | JSON, Debug, C, Python and octal escapes, mixed at will | `p\"ss\/42`, `\u0070\x22ss`, `\u{70}`, `\160` |
 //! | percent, some bytes or all, either case, `+` for a space | `p%22ss%2F42`, `%70%22%73` |
-//! | hex, either case | `7022737332` |
+//! | HTML and XML entities | `p&quot;ss`, `&#112;`, `&#x70;` |
+//! | signs doubled (SQL, CSV, make), quoted for a shell or cmd.exe | `p""ss`, `'\''`, `'"'"'`, `p\"ss`, `p^"ss` |
+//! | quoted-printable, with soft line ends | `p=22ss` |
+//! | those inside each other, three deep | `p\\\"ss`, `p%2522ss`, `p\&quot;ss`, `p%5C%22ss` |
+//! | with terminal colours inside, or wrapped and indented after four bytes | |
+//! | hex, either case, plain, or with signs between, as in lists and dumps | `7022737332`, `70:22:73`, `0x70, 0x22` |
+//! | decimal numbers | `[112, 34, 115, …]`, one a line |
 //! | base64, both alphabets, three alignments, padded or not | `cCJzcy80Mg==` |
+//! | UTF-16, letters with something after each | `p " s s` |
+//! | backwards, in capitals or small letters, ROT13, swapped in pairs: from 12 bytes on | |
+//!
+//! The last row is spent on the first secrets that have room in 12 KiB.
 //!
 //! # What is not
 //!
 //! Values too weak to be told from ordinary text ([`Matcher::weak`] names them), pieces out of the
-//! middle of a secret, forms that are not in the table, and whatever a program that means to hide
+//! middle of a secret, forms that are not in the table (base32, base85, base64 in lines or twice, UTF-32, a
+//! dump's column of text past its first line), and whatever a program that means to hide
 //! a value computes from it. Redaction stops accidents and lazy code, not an encoder.
 //!
 //! # Example
@@ -67,9 +81,12 @@
 //! ```
 
 mod automaton;
+mod digits;
 mod forms;
 mod lanes;
 mod matcher;
+mod parts;
+mod readings;
 mod stream;
 mod strength;
 mod writer;

@@ -1,6 +1,8 @@
 //! How much a secret can bear: whether it may be redacted at all, and how much of its beginning is
 //! public knowledge. Not the search itself.
 
+use super::automaton::Pattern;
+
 /// The shortest value that is redacted at all, in bytes.
 const SHORTEST: usize = 4;
 /// The shortest value that is redacted in every form, in bytes; below, only as a whole token.
@@ -80,9 +82,13 @@ pub(super) fn strength(value: &[u8]) -> Strength {
     }
 }
 
-/// From how many bytes on a beginning of the value is redacted like the value.
-pub(super) fn fragment_len(value: &[u8]) -> usize {
-    value.len().min(public_len(value) + FRAGMENT)
+/// A value to search for of which so much is public: from how many bytes on its beginning counts as the
+/// value, and from how many on it tells something.
+pub(super) fn pattern(bytes: zeroize::Zeroizing<Vec<u8>>, public: usize, name: u16) -> Pattern {
+    let public = public.min(MAX_PUBLIC);
+    let upto = |len: usize| bytes.len().min(public + len);
+    let (fragment, identifying) = (upto(FRAGMENT), upto(IDENTIFYING));
+    Pattern { bytes, name, fragment, identifying }
 }
 
 /// From how many bytes on a beginning of the value is masked when it must go out undecided.
@@ -91,7 +97,7 @@ pub(super) fn identifying_len(value: &[u8]) -> usize {
 }
 
 /// How many leading bytes of the value anybody could write down without knowing it.
-fn public_len(value: &[u8]) -> usize {
+pub(super) fn public_len(value: &[u8]) -> usize {
     structure_len(value).max(token_prefix_len(value)).min(MAX_PUBLIC)
 }
 
@@ -100,7 +106,7 @@ fn token_prefix_len(value: &[u8]) -> usize {
 }
 
 /// The public part that a value's syntax shows: PEM, JWT, URL, connection string, JSON, ARN.
-fn structure_len(value: &[u8]) -> usize {
+pub(super) fn structure_len(value: &[u8]) -> usize {
     if value.starts_with(b"-----BEGIN ") {
         let header = end_of(value, b"-----\n").or_else(|| end_of(value, b"-----\r\n")).unwrap_or(0);
         return header + preamble_len(value.get(header..).unwrap_or_default());
@@ -136,7 +142,7 @@ fn structure_len(value: &[u8]) -> usize {
 }
 
 /// How much of a key's body only tells its kind and size, and is the same in every such key.
-fn preamble_len(body: &[u8]) -> usize {
+pub(super) fn preamble_len(body: &[u8]) -> usize {
     let common = |preamble: &&str| body.iter().zip(preamble.bytes()).take_while(|(a, b)| **a == *b).count();
     PEM_PREAMBLES.iter().map(common).max().unwrap_or(0)
 }
