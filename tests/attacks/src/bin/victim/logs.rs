@@ -8,6 +8,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
     match (technique, words) {
         ("write", [way, text]) => write(way, text),
         ("vmsplice-change", [first, second]) => vmsplice_change(first, second),
+        ("vmsplice-read-late", [first, second]) => vmsplice_read_late(first, second),
         ("reopen", []) => reopen(),
         ("write-to", [path, text]) => write_to(path, text),
         ("open-to-write", [path]) => {
@@ -100,6 +101,27 @@ fn vmsplice_change(first: &str, second: &str) {
         put(second);
     }
     println!();
+}
+
+/// The same without the race: whoever reads late reads the change.
+fn vmsplice_read_late(first: &str, second: &str) {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let page =
+        call!(SYS_mmap, 0, 4096, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1i64, 0) as *mut u8;
+    let put = |text: &str| {
+        assert!(text.len() <= 4096);
+        // SAFETY: a page of our own.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), page, text.len()) }
+    };
+    let mut pipe = [0i32; 2];
+    call!(SYS_pipe2, pipe.as_mut_ptr(), 0);
+    put(first);
+    let iov = [page as u64, first.len() as u64];
+    call!(SYS_vmsplice, pipe[1], iov.as_ptr(), 1, 0);
+    put(second);
+    let mut read = vec![0u8; first.len()];
+    call!(SYS_read, pipe[0], read.as_mut_ptr(), read.len());
+    tell("read", &String::from_utf8_lossy(&read));
 }
 
 /// The reading end of one's own stdout: whoever has it takes the lines away.
