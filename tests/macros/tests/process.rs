@@ -1,77 +1,17 @@
-//! The attribute's road with real processes: crates of an ordinary user, built as a user builds them. What they do is judged by how they end, what reached the platform's
-//! stdout and stderr, and what the outside sees of them.
+//! The attribute's road with real processes: crates of an ordinary user, built as a user builds them. What
+//! they do is judged by how they end, what reached the platform's stdout and stderr, and what the
+//! outside sees of them.
 #![allow(clippy::unwrap_used)] // In a test an unwrap is an assertion.
 #![allow(unsafe_code)] // Sockets under numbers that the test chooses.
 
 mod fixture;
 
-use fixture::Fixture;
-use serde_json::Value;
+use fixture::shown::{posture, records, refusal, run, said};
+use fixture::{one, programs};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-/// The guard's records of one kind.
-fn records(output: &Output, kind: &str) -> Vec<Value> {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|record| record["fnguard"] == kind).collect()
-}
-
-/// The one posture line.
-#[track_caller]
-fn posture(output: &Output) -> Value {
-    let mut found = records(output, "posture");
-    assert_eq!(found.len(), 1, "{output:?}");
-    found.remove(0)
-}
-
-/// Refused: status 125, nothing on stdout, one line of JSON on stderr and no other.
-#[track_caller]
-fn refusal(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(125), "{output:?}");
-    assert!(output.stdout.is_empty(), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(text.lines().count(), 1, "{text}");
-    let record: Value = serde_json::from_str(text.trim()).unwrap();
-    assert_eq!(record["fnguard"], "refusal", "{record}");
-    assert!(record["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{record}");
-    record
-}
-
-/// What the program said of a step.
-#[track_caller]
-fn said(output: &Output, step: &str) -> String {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let found = text.lines().find_map(|line| line.strip_prefix(step)?.strip_prefix(": "));
-    found.unwrap_or_else(|| panic!("{step}: {output:?}")).to_owned()
-}
-
-/// A crate with nothing but programs, each with policies of its own.
-fn programs(dependencies: &str, sources: &[(&str, &str)]) -> Fixture {
-    let fixture = Fixture::new("2024", dependencies);
-    for (name, source) in sources {
-        fixture.write(&format!("src/bin/{name}.rs"), source);
-    }
-    fixture
-}
-
-fn one(fixture: &Fixture, name: &str, arguments: &[&str]) -> PathBuf {
-    let mut all = vec![arguments[0], "--bin", name];
-    all.extend(&arguments[1..]);
-    fixture.executable(&all)
-}
+use std::process::{Command, Stdio};
 
 // Programs with policies of their own.
 
@@ -271,72 +211,6 @@ extern "C" fn early(_: c_int, _: *const *const i8, mut environment: *const *cons
     }
 }
 
-fn masked(secret: &str) -> Vec<u8> {
-    (0..secret.len() / 2).map(|i| u8::from_str_radix(&secret[2 * i..2 * i + 2], 16).unwrap()).collect()
-}
-
-/// Looks at every byte of memory that can be read. Its own buffer and the list are made first, and left
-/// out: they would find themselves.
-fn scan(secrets: &[Vec<u8>]) {
-    const ROOM: usize = 1 << 20;
-    let buffer: &'static mut [u8] = vec![0u8; ROOM + 4096].leak();
-    let mut list: Vec<(u64, u64, u64)> = Vec::with_capacity(4096);
-    let mut counts = vec![0u64; secrets.len()];
-    let mut maps = String::with_capacity(1 << 20);
-    let own = buffer.as_ptr() as u64;
-    std::io::Read::read_to_string(&mut std::fs::File::open("/proc/self/maps").unwrap(), &mut maps).unwrap();
-    let memory = std::fs::File::open("/proc/self/mem").unwrap();
-    for line in maps.lines() {
-        let (range, rest) = line.split_once(' ').unwrap();
-        if !rest.starts_with('r') || rest.contains("[vvar") || rest.contains("[vsyscall]") {
-            continue;
-        }
-        let (start, end) = range.split_once('-').unwrap();
-        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
-        let (mut at, mut looked) = (start, 0);
-        while at < end {
-            // Over the buffer itself, whose bytes are those that were looked at last.
-            if (own..own + buffer.len() as u64).contains(&at) {
-                let past = (own + buffer.len() as u64).min(end);
-                looked += past - at;
-                at = past;
-                continue;
-            }
-            let stop = if at < own { end.min(own) } else { end };
-            let want = ((stop - at) as usize).min(ROOM);
-            let read = std::os::unix::fs::FileExt::read_at(&memory, &mut buffer[..want], at).unwrap_or(0);
-            if read == 0 {
-                break;
-            }
-            for (count, secret) in counts.iter_mut().zip(secrets) {
-                let (first, length) = (secret[0] ^ 0x5a, secret.len());
-                for from in 0..read.saturating_sub(length - 1) {
-                    if buffer[from] == first
-                        && buffer[from..from + length].iter().zip(secret).all(|(byte, masked)| byte ^ 0x5a == *masked)
-                    {
-                        *count += 1;
-                    }
-                }
-            }
-            looked += read as u64;
-            at += read as u64;
-            // What lies across two pieces is looked at twice at most.
-            if at < stop && read > 64 {
-                at -= 64;
-                looked -= 64;
-            }
-        }
-        list.push((start, end, looked));
-    }
-    for (start, end, looked) in &list {
-        println!("map: {start:x} {end:x} {looked}");
-    }
-    println!("found: {counts:?}");
-    println!("scanned");
-    // The outside compares the list with the maps as they are.
-    let _ = std::io::stdin().read_line(&mut String::new());
-}
-
 fn opens(path: &str) -> String {
     match std::fs::OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC).open(path) {
         Ok(_) => "opened".to_owned(),
@@ -378,13 +252,6 @@ fn main() {
             println!("exe: {}", opens("/proc/self/exe"));
             println!("root: {}", opens(&format!("/proc/self/root{}", path.display())));
             println!("other: {}", opens("/etc/passwd"));
-        }
-        ["scan", secrets @ ..] => scan(&secrets.iter().map(|secret| masked(secret)).collect::<Vec<_>>()),
-        ["scan-planted", secrets @ ..] => {
-            let secrets: Vec<Vec<u8>> = secrets.iter().map(|secret| masked(secret)).collect();
-            let planted: Vec<u8> = secrets[1].iter().map(|byte| byte ^ 0x5a).collect();
-            scan(&secrets);
-            std::hint::black_box(planted);
         }
         other => panic!("{other:?}"),
     }
