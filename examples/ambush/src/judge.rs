@@ -415,7 +415,9 @@ mod tests {
 
     /// A record of the guard's, as it would stand in the log.
     fn record(fields: &str) -> String {
-        format!(r#"{TRIED}{{"fnguard":"violation","action":"blocked",{fields}}}"#) + "\n"
+        let common =
+            r#""timestamp":"2026-11-23T09:08:00.455Z","level":"ERROR","fnguard":"violation","seq":17"#;
+        format!(r#"{TRIED}{{{common},"action":"blocked","rule":"network.allow",{fields}}}"#) + "\n"
     }
 
     const OWN: &str = r#""control":"network","syscall":"connect","requestId":"REQUEST""#;

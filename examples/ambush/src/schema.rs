@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 /// What whoever reads the log goes by.
 static PUBLISHED: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-    let text = include_str!("../../../docs/violation.schema.json");
+    let text = include_str!("violation.schema.json");
     let schema = serde_json::from_str(text).expect("the published schema is JSON");
     jsonschema::draft202012::new(&schema).expect("the published schema is a schema")
 });

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 /// `docs/violation.schema.json`, which readers of the log go by.
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-    let text = include_str!("../../../docs/violation.schema.json");
+    let text = include_str!("violation.schema.json");
     let schema: Value = serde_json::from_str(text).expect("the schema is JSON");
     jsonschema::draft202012::new(&schema).expect("the schema is one")
 });
