@@ -166,6 +166,53 @@ fn links_that_nobody_answers(program: &Path, address: &str) {
     }
 }
 
+// Below the launcher.
+
+const ADOPTS: &str = r#"
+#[fnguard::guarded(policy = inline "version = 1\n[arm]\ndebug = \"enforce\"\n[secrets]\nenv = [\"TOKEN\"]")]
+fn main() {
+    println!("pid: {}", std::process::id());
+    println!("armed: {}", fnguard::is_armed());
+    println!("environment: {}", std::env::var("TOKEN").is_ok());
+    println!("asked: {}", fnguard::secret("TOKEN").is_ok());
+    println!("connect: {:?}", std::net::TcpStream::connect(std::env::args().nth(1).unwrap()).map_err(|e| e.kind()).map(drop));
+}
+"#;
+
+/// `fnguard run` arms by the note in the program; its attribute finds the arbiter there, and makes no second.
+#[test]
+fn below_the_launcher_a_program_adopts() {
+    let fixture = programs("", &[("adopts", ADOPTS)]);
+    let program = one(&fixture, "adopts", &["build"]);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let command = ["build", "--manifest-path", workspace.to_str().unwrap(), "--package", "fnguard-cli"];
+    let fnguard = fixture.executable(&command);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+
+    let alone = run(&program, &[&address], &[("TOKEN", TOKEN)]);
+    let below = run(&fnguard, &["run", "--", program.to_str().unwrap(), &address], &[("TOKEN", TOKEN)]);
+    for (output, armed_by) in [(&alone, "attribute"), (&below, "launcher")] {
+        assert!(output.status.success(), "{output:?}");
+        let posture = posture(output);
+        assert_eq!((&posture["armed_by"], &posture["mode"]), (&armed_by.into(), &"enforce".into()));
+        // One arbiter, and this very process is what it holds.
+        assert_eq!(said(output, "pid"), posture["pid"].to_string(), "{posture}");
+        for (step, expected) in [
+            ("armed", "true"),
+            ("environment", "false"),
+            ("asked", "true"),
+            ("connect", "Err(PermissionDenied)"),
+        ] {
+            assert_eq!(said(output, step), expected, "{armed_by} {step}: {output:?}");
+        }
+        assert_eq!(records(output, "violation").len(), 1, "{output:?}");
+    }
+    assert_eq!(posture(&alone)["policy_hash"], posture(&below)["policy_hash"]);
+    assert!(listener.accept().is_err(), "nobody came");
+}
+
 // One hostile program, unguarded first.
 
 const HOSTILE: &str = r##"
