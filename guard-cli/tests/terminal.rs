@@ -210,16 +210,27 @@ while input() != 'end': pass
 #[test]
 fn an_interrupt_arrives_once() {
     let stage = Stage::with_policy(PYTHON);
+    // By a wake-up descriptor: a signal that comes just before a read would wait for the next line.
     let code = "
-import signal
+import os, select, signal
 count = 0
 def caught(*_):
     global count
     count += 1
     print('caught', flush=True)
+woken, wake = os.pipe()
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)
 signal.signal(signal.SIGINT, caught)
 print('ready', flush=True)
-while True: print('count', input(), count, flush=True)
+while True:
+    readable = select.select([0, woken], [], [])[0]
+    if woken in readable:
+        os.read(woken, 64)
+        continue
+    line = os.read(0, 4096)
+    if not line: break
+    print('count', line.decode().strip(), count, flush=True)
 ";
     let mut person = python(&stage, code, &[]);
     person.sees("ready");

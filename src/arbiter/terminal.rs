@@ -15,6 +15,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+/// How often in a row a terminal may fail to be read that says it is ours.
+const MOST_FAILURES: u32 = 100;
+
 /// Both terminals, as the arbiter sees them.
 pub(crate) struct Terminal {
     /// The platform's.
@@ -23,7 +26,10 @@ pub(crate) struct Terminal {
     /// Whether the platform's is raw by our doing.
     raw: AtomicBool,
     master: Weak<OwnedFd>,
-    /// The function's: what stat(2) says of it, and its name.
+    /// The function's, held open: a program that closes its own descriptors on its way out, as
+    /// coreutils do, would else be hung up by the kernel before it has ended.
+    _slave: OwnedFd,
+    /// What stat(2) says of it, and its name.
     function: descriptor::Identity,
     name: String,
     /// Rings when this process was brought to the foreground, or may have been.
@@ -31,8 +37,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Takes over the master; the slave is closed here, or its end would never be seen. Settings
-    /// stay as they are until [`Terminal::begin`].
+    /// Takes over both ends. Settings stay as they are until [`Terminal::begin`].
     pub(super) fn new(pair: PseudoTerminal) -> Result<(Self, Arc<OwnedFd>), Errno> {
         let platform = descriptor::borrow_number(0).ok_or(Errno(libc::EBADF))?;
         let master = Arc::new(pair.master);
@@ -42,6 +47,7 @@ impl Terminal {
             raw: AtomicBool::new(false),
             master: Arc::downgrade(&master),
             function: descriptor::identify(pair.slave.as_fd())?,
+            _slave: pair.slave,
             name: pair.name,
             resumed: descriptor::event()?,
         };
@@ -93,6 +99,7 @@ impl Terminal {
     pub(super) fn carry(&self, output: &Output) {
         process::set_thread_name(c"fnguard-input");
         let mut buffer = vec![0u8; 4096];
+        let mut failures = 0;
         loop {
             match descriptor::read(self.platform.as_fd(), &mut buffer) {
                 Ok(count) if count > 0 => {
@@ -108,9 +115,15 @@ impl Terminal {
                         descriptor::clear_event(self.resumed.as_fd());
                     }
                 }
+                // Brought forward since: a terminal that has hung up would not say whose it is.
+                Err(Errno(libc::EIO)) if failures < MOST_FAILURES && self.is_ours() => {
+                    failures += 1;
+                    continue;
+                }
                 // The terminal has hung up, and so must the function's.
                 Ok(_) | Err(_) => return output.hang_up(),
             }
+            failures = 0;
         }
     }
 
@@ -141,6 +154,10 @@ impl Terminal {
             Ok(group) => group == process::own_group(),
             Err(error) => error == Errno(libc::ENOTTY),
         }
+    }
+
+    fn is_ours(&self) -> bool {
+        terminal::foreground_group(self.platform.as_fd()).is_ok_and(|group| group == process::own_group())
     }
 
     fn is_background(&self) -> bool {
