@@ -173,11 +173,8 @@ fn a_blocked_log_fails_the_invocation() {
     let message = error["errorMessage"].to_string();
     assert!(message.contains("cannot be closed") && message.contains("the log took longer"), "{error}");
     let record = function.stderr.await_record(|record| record["fnguard"] == "barrier");
-    assert_eq!(
-        (&record["outcome"], &record["requestId"]),
-        (&"timed_out".into(), &"blocked".into()),
-        "{record}"
-    );
+    assert_eq!(record["requestId"], "blocked", "{record}");
+    assert!(record["bytes_left"].as_u64() > Some(0), "{record}");
     let waited = record["waited_ms"].as_u64().expect("a time");
     assert!((400..10_000).contains(&waited), "{record}");
 
