@@ -91,7 +91,7 @@ fn maps_of(maps: &[u8]) -> impl Iterator<Item = Map<'_>> {
     maps.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()).filter_map(parse)
 }
 
-/// Shared writable maps: a process forked earlier may hold the other side (EVASIONS 208).
+/// Shared writable maps: a process forked earlier may hold the other side.
 fn shared_writable(maps: &[u8]) -> Vec<String> {
     maps_of(maps)
         .filter(|map| map.permissions.starts_with("rw") && map.permissions.ends_with('s'))

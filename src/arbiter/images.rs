@@ -1,7 +1,7 @@
 //! Programs and their load phases: which process may still map executable memory, and whether the
 //! program that it runs is one that was allowed.
 //!
-//! An exec that goes on is decided by a path that may have been exchanged (EVASIONS 1), and an
+//! An exec that goes on is decided by a path that may have been exchanged, and an
 //! executable interpreter runs any file. So every exec opens a load phase, and before the first
 //! executable map of the new image /proc/PID/exe is compared, by device and inode, with what was
 //! allowed: the two are told apart before a byte of a smuggled file has run.

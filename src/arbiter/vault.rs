@@ -5,8 +5,7 @@ use crate::secrets::Store;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
-/// How many late secrets are taken: a function that registers more is not registering secrets
-/// (EVASIONS 111).
+/// How many late secrets are taken: a function that registers more is not registering secrets.
 const MOST_LATE: usize = 256;
 /// How many bytes all late secrets may have together: the tables grow with them.
 const MOST_LATE_BYTES: usize = 64 * 1024;

@@ -103,7 +103,7 @@ impl StandardPipes {
     /// Makes both, mode 0200 and 1 MiB wide where allowed.
     ///
     /// Mode 0200 lets /dev/stdout be opened for writing and refuses to reopen the reading end,
-    /// by which a function could steal its own lines back (EVASIONS: reopening
+    /// by which a function could steal its own lines back (reopening
     /// /proc/self/fd/1). It holds for callers without CAP_DAC_OVERRIDE only, which is dropped.
     pub(crate) fn open() -> Result<Self, ArmError> {
         let stdin = if leads_out(0) {

@@ -67,9 +67,9 @@ pub fn secret(name: &str) -> Result<&'static SecretString, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::NotRegistered`] if the value is shorter than 8 bytes or longer than 8,192, if the name
-/// is no word, or if there are 256 of them already; [`Error::NotArmed`] and [`Error::ArbiterGone`]
-/// as with [`secret()`].
+/// [`Error::NotRegistered`] if the value is shorter than 8 bytes, longer than 8,192 or too common to
+/// be redacted, if the name is no word, if there are 256 of them already, or if they would have more
+/// than 64 KiB together; [`Error::NotArmed`] and [`Error::ArbiterGone`] as with [`secret()`].
 ///
 /// ```
 /// use secrecy::SecretString;

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
 
 /// Flags that are passed on. MSG_MORE would join this datagram with bytes that nobody has looked
-/// at (EVASIONS 31); MSG_FASTOPEN is decided as a connection.
+/// at; MSG_FASTOPEN is decided as a connection.
 const FLAGS: i32 =
     libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_EOR | libc::MSG_CONFIRM | libc::MSG_OOB;
 /// The most messages of one sendmmsg(2) (UIO_MAXIOV).

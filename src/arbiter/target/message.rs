@@ -127,7 +127,7 @@ fn pieces(vectors: &[u8], most: usize) -> Result<(Vec<(u64, usize)>, bool), Errn
 /// that is refused, or that the data is malformed.
 ///
 /// SCM_RIGHTS numbers would be resolved in the arbiter's own table; IP_PKTINFO, IP_RETOPTS and
-/// IPV6_RTHDR choose another way than the address that was decided on (EVASIONS 35, 37).
+/// IPV6_RTHDR choose another way than the address that was decided on.
 pub(crate) fn check_control(control: &[u8]) -> Result<(), (i32, i32)> {
     const ALLOWED: [(i32, i32); 4] = [
         (libc::SOL_IP, libc::IP_TOS),

@@ -113,7 +113,7 @@ fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outp
     command(program, arguments, environment).output().unwrap()
 }
 
-// A library that is preloaded (EVASIONS 206).
+// A library that is preloaded.
 
 const NOTHING: &str = r#"
 #[fnguard::guarded(policy = inline POLICY)]
@@ -182,7 +182,7 @@ fn constructors_of_libraries_come_after() {
     }
 }
 
-// Symbols in the place of libc's, in the program itself (EVASIONS 207).
+// Symbols in the place of libc's, in the program itself.
 
 /// prctl(2) and syscall(2) say that all went well; read(2) reads, by another of libc's.
 const INTERPOSES: &str = r#"
@@ -250,7 +250,7 @@ fn symbols_in_place_of_libcs_are_gone_past_and_named() {
     assert!(!sink.reached());
 }
 
-// A process that is there before, memory shared with it (EVASIONS 208), and a socket (209).
+// A process that is there before, memory shared with it, and a socket.
 
 /// An earlier entry than the guard's, which only the program itself can have.
 const EARLIER: &str = r#"
@@ -324,7 +324,7 @@ fn what_an_earlier_entry_left_is_named_or_refused() {
     refused_as_foreign(&run("strict"), &left);
 }
 
-// The function's own log (EVASIONS 105).
+// The function's own log.
 
 const SILENCES: &str = r#"
 #[fnguard::guarded(policy = inline POLICY)]
