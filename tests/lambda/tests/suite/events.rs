@@ -174,7 +174,8 @@ fn a_blocked_log_fails_the_invocation() {
     assert!(message.contains("cannot be closed") && message.contains("the log took longer"), "{error}");
     let record = function.stderr.await_record(|record| record["fnguard"] == "barrier");
     assert_eq!(record["requestId"], "blocked", "{record}");
-    assert!(record["bytes_left"].as_u64() > Some(0), "{record}");
+    // What the pump has read and can't write stands in no pipe any more.
+    assert!(record["bytes_left"].is_u64(), "{record}");
     let waited = record["waited_ms"].as_u64().expect("a time");
     assert!((400..10_000).contains(&waited), "{record}");
 
