@@ -292,11 +292,14 @@ impl Pump<'_> {
             if entries[1].happened() != 0 {
                 descriptor::clear_event(self.control.wake.as_fd());
                 let ticket = self.control.lock().asked;
+                // Before the pipe is drained: an end that comes after it rings again, and what was
+                // written up to then is read in that round.
+                let ending = self.control.ending.load(Ordering::Acquire);
                 if self.drain(&mut buffer, &mut out) == Next::Leave || self.idle(&mut out) == Next::Leave {
                     return;
                 }
                 self.control.answer(ticket);
-                if self.control.ending.load(Ordering::Acquire) {
+                if ending {
                     self.finish(&mut out);
                     return;
                 }
