@@ -7,7 +7,7 @@ readonly PACKAGES=(gcc iproute2 libc6-dev linux-libc-dev musl-tools nodejs procp
 readonly COMMANDS=(cc ip musl-gcc node ps python3 setpriv unshare)
 readonly CARGO_DENY=0.20.2
 # Seconds that one command may take.
-readonly STEP_LIMIT=${FNGUARD_CI_STEP_LIMIT:-2400}
+readonly STEP_LIMIT=${FNGUARD_CI_STEP_LIMIT:-3000}
 
 say() { printf '%s\n' "$*"; }
 die() { printf '.ci: %s\n' "$*" >&2; exit 2; }
