@@ -74,6 +74,10 @@ fn decide(number: i64, process: i32, argument: u64, allowed: &str) -> bool {
 }
 
 /// Installs the filter, says where the listener is, becomes the program.
+///
+/// # Safety
+///
+/// In a child that has just been forked, with descriptors of its own.
 unsafe fn become_program(number: i64, tell: i32, hear: i32, words: &[String]) -> ! {
     let program: [u64; 4] =
         [0x20, 0x0100_0015 | (number as u64) << 32, 0x06 | 0x7fc0_0000 << 32, 0x06 | 0x7fff_0000 << 32];
