@@ -402,7 +402,7 @@ pub struct LateSecret {
 pub struct Barrier {
     /// How many milliseconds it took.
     pub waited_ms: u64,
-    /// How many bytes stood in the pipes still.
+    /// How many bytes were not written: in the pipes still, or read and not taken by the log.
     pub bytes_left: u64,
     /// The requests whose output it was.
     pub request_ids: Vec<String>,

@@ -2,7 +2,9 @@
 //! its own, redacts, and writes on. Never splice(2): the page could change between the look and the write.
 //!
 //! A pump waits for nothing but its pipe and its wake-up. What it holds back is the tail that
-//! could be the beginning of a secret; it is let go, masked, when nothing more comes.
+//! could be the beginning of a secret, and of a pipe the line that has no end yet: programs write
+//! lines piece by piece, and a record that comes in between stands before the line, not inside it.
+//! Both are let go, the first masked, when nothing more comes.
 
 use super::Outlet;
 use crate::redact;
@@ -16,8 +18,10 @@ use std::time::{Duration, Instant};
 
 /// How much is read at once: a pipe's usual size, so that a packet of packet mode is never cut.
 const CHUNK: usize = 64 * 1024;
-/// How long a live prefix is held while nothing more comes.
+/// How long a live prefix, or the beginning of a line, is held while nothing more comes.
 const IDLE_MS: i32 = 20;
+/// The longest beginning of a line that is held.
+const MAX_LINE: usize = CHUNK;
 
 /// What a pump tells the arbiter, and asks it.
 pub(crate) trait PumpEvents: Send + Sync {
@@ -73,6 +77,8 @@ struct Control {
     ending: AtomicBool,
     /// How often the pump has written on.
     moved: AtomicU64,
+    /// How many bytes the pump has read and not written.
+    in_hand: AtomicU64,
     state: Mutex<ControlState>,
     changed: Condvar,
 }
@@ -110,6 +116,7 @@ impl Output {
                 wake: descriptor::event()?,
                 ending: AtomicBool::new(false),
                 moved: AtomicU64::new(0),
+                in_hand: AtomicU64::new(0),
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             });
@@ -126,6 +133,7 @@ impl Output {
                         control: &control,
                         events: &*events,
                         stream: redact::Stream::new(),
+                        line: Vec::new(),
                         told: Vec::new(),
                     }
                     .run();
@@ -149,13 +157,15 @@ impl Output {
         tickets.iter().all(|(control, ticket)| control.wait(deadline, |state| state.answered >= *ticket))
     }
 
-    /// How many bytes stand in the pipes.
+    /// How many bytes stand in the pipes or in the pumps' hands. Those in hand are counted as they
+    /// will be written, with markers in the place of secrets.
     pub(crate) fn bytes_left(&self) -> u64 {
         let left = |control: &Arc<Control>| {
-            let reader = control.lock().reader.clone()?;
-            descriptor::readable_bytes(reader.as_fd()).ok()
+            let reader = control.lock().reader.clone();
+            let waiting = reader.and_then(|reader| descriptor::readable_bytes(reader.as_fd()).ok());
+            control.in_hand.load(Ordering::Relaxed).saturating_add(waiting.unwrap_or(0) as u64)
         };
-        self.controls.iter().filter_map(left).fold(0, |sum, bytes| sum.saturating_add(bytes as u64))
+        self.controls.iter().map(left).fold(0, u64::saturating_add)
     }
 
     /// Lets the pumps write what is left and leave. They have as long as they get on: only once
@@ -254,6 +264,8 @@ struct Pump<'a> {
     control: &'a Control,
     events: &'a dyn PumpEvents,
     stream: redact::Stream,
+    /// The beginning of a line, redacted.
+    line: Vec<u8>,
     /// How many redactions of each secret have been told of.
     told: Vec<(String, u64)>,
 }
@@ -270,12 +282,13 @@ impl Pump<'_> {
         let mut buffer = Vec::with_capacity(CHUNK);
         let mut out = Vec::with_capacity(CHUNK);
         loop {
-            self.control.set_busy(self.stream.pending() > 0);
+            let holding = self.stream.pending() > 0 || !self.line.is_empty();
+            self.control.set_busy(holding);
             let mut entries = [
                 PollFd::new(self.reader.as_fd(), libc::POLLIN),
                 PollFd::new(self.control.wake.as_fd(), libc::POLLIN),
             ];
-            let timeout = if self.stream.pending() > 0 { IDLE_MS } else { -1 };
+            let timeout = if holding { IDLE_MS } else { -1 };
             let polled = descriptor::poll(&mut entries, timeout);
             self.control.set_busy(true);
             match polled {
@@ -351,7 +364,7 @@ impl Pump<'_> {
             let matcher = self.events.matcher();
             out.clear();
             self.stream.push(&matcher, buffer, out);
-            if !self.emit(out) {
+            if !self.emit(out, self.control.source == Source::Terminal) {
                 return None;
             }
         }
@@ -362,14 +375,14 @@ impl Pump<'_> {
         let matcher = self.events.matcher();
         out.clear();
         self.stream.idle(&matcher, out);
-        if self.emit(out) { Next::Go } else { Next::Leave }
+        if self.emit(out, true) { Next::Go } else { Next::Leave }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         let matcher = self.events.matcher();
         out.clear();
         self.stream.finish(&matcher, out);
-        let _ = self.emit(out);
+        let _ = self.emit(out, true);
     }
 
     /// How often each secret was redacted since the last call.
@@ -389,15 +402,40 @@ impl Pump<'_> {
         new
     }
 
-    /// Writes what is ready. Where the platform's reader has gone the pump leaves and its pipe
-    /// breaks, so that the function is told as if it had written there itself.
-    fn emit(&mut self, out: &[u8]) -> bool {
+    /// Writes what is ready: whole lines, or `all`. Where the platform's reader has gone the pump
+    /// leaves and its pipe breaks, so that the function is told as if it had written there itself.
+    fn emit(&mut self, ready: &[u8], all: bool) -> bool {
         let counts = self.new_counts();
         if !counts.is_empty() {
             self.events.redacted(self.name, &counts);
         }
-        let written = self.outlet.write_function(out).is_ok();
+        let held = self.stream.pending().saturating_add(self.line.len());
+        self.control.in_hand.store(held.saturating_add(ready.len()) as u64, Ordering::Relaxed);
+        let written = self.write(ready, all);
+        let held = self.stream.pending().saturating_add(self.line.len());
+        if written {
+            self.control.in_hand.store(held as u64, Ordering::Relaxed);
+        }
         self.control.moved.fetch_add(1, Ordering::Relaxed);
+        written
+    }
+
+    fn write(&mut self, ready: &[u8], all: bool) -> bool {
+        let whole_lines = ready.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let too_long = self.line.len() + ready.len() - whole_lines > MAX_LINE;
+        let (now, later) = ready.split_at(if all || too_long { ready.len() } else { whole_lines });
+        if now.is_empty() && !all {
+            self.line.extend_from_slice(later);
+            return true;
+        }
+        let written = if self.line.is_empty() {
+            self.outlet.write_function(now).is_ok()
+        } else {
+            self.line.extend_from_slice(now);
+            self.outlet.write_function(&self.line).is_ok()
+        };
+        self.line.clear();
+        self.line.extend_from_slice(later);
         written
     }
 }
@@ -419,14 +457,13 @@ mod tests {
     }
 
     fn pump(source: Source, reader: OwnedFd, outlet: OwnedFd) -> Output {
+        pump_to(source, reader, Arc::new(Outlet::new(outlet)))
+    }
+
+    fn pump_to(source: Source, reader: OwnedFd, outlet: Arc<Outlet>) -> Output {
         let secret = redact::Secret::new("KEY", "sk_live_4eC39HqLyjWDarjtT1");
         let matcher = Arc::new(redact::Matcher::build([secret]).unwrap());
-        let start = Start {
-            stream: Stream::Stdout,
-            source,
-            reader: Arc::new(reader),
-            outlet: Arc::new(Outlet::new(outlet)),
-        };
+        let start = Start { stream: Stream::Stdout, source, reader: Arc::new(reader), outlet };
         Output::start([start], Arc::new(Matching(matcher))).unwrap()
     }
 
@@ -474,6 +511,43 @@ mod tests {
         file.read_to_string(&mut all).unwrap();
         assert!(all.starts_with("a line\n"));
         assert!(!all.contains("sk_live_4eC3"));
+    }
+
+    /// A line whose end is held back, since it could be the beginning of a secret, is whole in the log
+    /// all the same, whatever is recorded at that moment.
+    #[test]
+    fn a_record_stands_in_no_line() {
+        let (reader, writer) = descriptor::pipe().unwrap();
+        let mut file = tempfile("record");
+        let outlet = Arc::new(Outlet::new(file.try_clone().unwrap().into()));
+        let output = pump_to(Source::Pipe, reader, Arc::clone(&outlet));
+        const ROUNDS: usize = 500;
+        for _ in 0..ROUNDS {
+            descriptor::write_all(writer.as_fd(), b"a line with plurals\n").unwrap();
+            outlet.write_record("{}").unwrap();
+        }
+        drop(writer);
+        assert!(output.end(Duration::from_secs(20)));
+        file.rewind().unwrap();
+        let mut all = String::new();
+        file.read_to_string(&mut all).unwrap();
+        let count = |wanted: &str| all.lines().filter(|line| *line == wanted).count();
+        assert_eq!((count("a line with plurals"), count("{}")), (ROUNDS, ROUNDS));
+        assert_eq!(all.lines().count(), 2 * ROUNDS);
+    }
+
+    /// What the pump has read and can't write is left as much as what it has not read.
+    #[test]
+    fn bytes_that_cannot_be_written_are_left() {
+        let (reader, writer) = descriptor::pipe().unwrap();
+        let (_log, theirs) = descriptor::pipe().unwrap();
+        descriptor::set_pipe_size(theirs.as_fd(), 4096).unwrap();
+        let output = pump(Source::Pipe, reader, theirs);
+        let lines = [b"eight b\n".as_slice(); 4096].concat();
+        descriptor::write_all(writer.as_fd(), &lines).unwrap();
+        assert!(!output.barrier(Duration::from_millis(100)));
+        let left = output.bytes_left();
+        assert!(left >= (lines.len() - 4096) as u64 && left <= lines.len() as u64, "{left}");
     }
 
     #[test]

@@ -68,7 +68,9 @@ pub async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         "trace" => Ok(json!(std::env::var("_X_AMZN_TRACE_ID").ok())),
         "tell" => {
             println!("out: {}", key());
-            eprintln!("err: {}", key());
+            // In two pieces as eprintln! would write it, a record could come in between.
+            let line = format!("err: {}\n", key());
+            std::io::stderr().write_all(line.as_bytes())?;
             Ok(json!({ "length": key().len() }))
         }
         "environment" => {
