@@ -23,19 +23,34 @@ pub fn open(path: &CStr, flags: i32) -> Result<OwnedFd, Errno> {
 /// openat2(2) with O_PATH and RESOLVE_NO_MAGICLINKS: the object a path names, without opening it
 /// and without following /proc's magic links. Linux 5.6.
 pub fn resolve(directory: BorrowedFd<'_>, path: &CStr, follow_last: bool) -> Result<OwnedFd, Errno> {
+    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+    resolve_how(directory, path, follow_last, RESOLVE_NO_MAGICLINKS)
+}
+
+/// The same, through magic links as well: only for telling what they lead to. This process may pass
+/// where the one that gave the path may not. Linux 5.6.
+pub fn resolve_through_magic_links(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    follow_last: bool,
+) -> Result<OwnedFd, Errno> {
+    resolve_how(directory, path, follow_last, 0)
+}
+
+fn resolve_how(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    follow_last: bool,
+    resolve: u64,
+) -> Result<OwnedFd, Errno> {
     #[repr(C)]
     struct OpenHow {
         flags: u64,
         mode: u64,
         resolve: u64,
     }
-    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
     let no_follow = if follow_last { 0 } else { libc::O_NOFOLLOW };
-    let how = OpenHow {
-        flags: (libc::O_PATH | libc::O_CLOEXEC | no_follow) as u64,
-        mode: 0,
-        resolve: RESOLVE_NO_MAGICLINKS,
-    };
+    let how = OpenHow { flags: (libc::O_PATH | libc::O_CLOEXEC | no_follow) as u64, mode: 0, resolve };
     // SAFETY: `path` ends with NUL, `how` is of the size stated; the result is a new descriptor.
     unsafe {
         let fd = syscall_restarting(

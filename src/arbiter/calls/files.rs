@@ -103,7 +103,7 @@ pub(super) fn decide(arbiter: &Arbiter, caller: &Caller<'_>, family: Family) -> 
         Family::DescriptorMode => descriptor_mode(arbiter, caller),
         Family::Owner { directory, path } => {
             let text = match path {
-                Some(path) => named(caller, directory, path, false)?.text,
+                Some(path) => named(caller, directory, path, false)?.unwrap_or_else(|| BY_LINK.to_owned()),
                 None => format!("descriptor {}", caller.int(0)),
             };
             if arbiter.policy.files.mode == Mode::Audit {
@@ -138,63 +138,42 @@ fn open(
     let writes =
         flags & libc::O_PATH == 0 && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & WRITING != 0);
     let follow = flags & libc::O_NOFOLLOW == 0;
-    let resolved = match named(caller, directory, path, follow) {
-        Ok(resolved) => resolved,
-        // /proc/self/exe is a magic link as well: its own code by another name.
-        Err(Blame::Caller(Errno(libc::ELOOP))) if arbiter.own_code.is_some() && !writes => {
-            return own_code_by_link(arbiter, caller, path);
-        }
-        // A magic link of /proc, such as /dev/stdout: what it leads to is open already, or is a
-        // file for which Landlock decides.
-        Err(Blame::Caller(Errno(libc::ELOOP))) => return Ok(Outcome::Proceed(go_on(arbiter))),
-        Err(blame) => return Err(blame),
+    let Some(text) = named(caller, directory, path, follow)? else {
+        return Ok(Outcome::Proceed(go_on(arbiter)));
     };
     // The program's own terminal, for which the domain has a rule.
-    if arbiter.terminal.as_ref().is_some_and(|terminal| terminal.is_named(&resolved.text)) {
+    if arbiter.terminal.as_ref().is_some_and(|terminal| terminal.is_named(&text)) {
         return Ok(Outcome::Proceed(go_on(arbiter)));
     }
     if writes {
-        if always_writable(&resolved.text) {
+        if always_writable(&text) {
             return Ok(Outcome::Proceed(go_on(arbiter)));
         }
-        if let Some(outcome) = settle_write(arbiter, caller, &resolved.text) {
+        if let Some(outcome) = settle_write(arbiter, caller, &text) {
             return Ok(outcome);
         }
     }
     if flags & libc::O_ACCMODE != libc::O_WRONLY && flags & libc::O_PATH == 0 {
-        if arbiter.own_code.as_deref() == Some(&resolved.text) {
+        if arbiter.own_code.as_deref() == Some(&text) {
             let action = match arbiter.policy.files.mode {
                 Mode::Audit => Action::Audited,
                 Mode::Enforce => Action::Blocked,
             };
             return Ok(Refused::new(Control::Files, "files.own_code", Errno(libc::EACCES))
                 .hint("[files] own_code = \"allow\"".to_owned())
-                .path(resolved.text)
+                .path(text)
                 .report(arbiter, caller, action));
         }
-        let decision = arbiter.policy.decide_read(&resolved.text);
+        let decision = arbiter.policy.decide_read(&text);
         let action = match decision.action {
             model::Action::Allow => return Ok(Outcome::Proceed(go_on(arbiter))),
             model::Action::Audit => Action::Audited,
             model::Action::Deny => Action::Blocked,
         };
         return Ok(Refused::new(Control::Files, decision.rule.key, Errno(libc::EACCES))
-            .hint(narrowest_read_rule(&resolved.text))
-            .path(resolved.text)
+            .hint(narrowest_read_rule(&text))
+            .path(text)
             .report(arbiter, caller, action));
-    }
-    Ok(Outcome::Proceed(go_on(arbiter)))
-}
-
-/// A read through a magic link while the own code is closed: Landlock decides on the file behind
-/// it; the record is made where the link is one that leads there.
-fn own_code_by_link(arbiter: &Arbiter, caller: &Caller<'_>, path: usize) -> Result<Outcome, Blame> {
-    let given = caller.read_string(caller.arg(path), 4096)?;
-    if given.ends_with(b"/exe") && arbiter.policy.files.mode == Mode::Enforce {
-        return Ok(Refused::new(Control::Files, "files.own_code", Errno(libc::EACCES))
-            .hint("[files] own_code = \"allow\"".to_owned())
-            .path(crate::report::text::visible(&given))
-            .report(arbiter, caller, Action::Blocked));
     }
     Ok(Outcome::Proceed(go_on(arbiter)))
 }
@@ -206,8 +185,8 @@ fn change(
     path: usize,
     follow: bool,
 ) -> Result<Option<Outcome>, Blame> {
-    let resolved = named(caller, directory, path, follow)?;
-    Ok(settle_write(arbiter, caller, &resolved.text))
+    let text = named(caller, directory, path, follow)?;
+    Ok(text.and_then(|text| settle_write(arbiter, caller, &text)))
 }
 
 /// Decides a change; the outcome where it is refused.
@@ -238,10 +217,10 @@ fn change_mode(
     path: usize,
     mode: usize,
 ) -> Result<Outcome, Blame> {
-    let resolved = match named(caller, directory, path, true) {
+    let resolved = match given(caller, directory, path)?.resolve(caller, true) {
         Ok(resolved) => resolved,
         Err(Blame::Caller(Errno(libc::ELOOP))) => {
-            return Ok(refuse_pipe(arbiter, caller, "a descriptor by its path in /proc".to_owned()));
+            return Ok(refuse_pipe(arbiter, caller, BY_LINK.to_owned()));
         }
         Err(blame) => return Err(blame),
     };
@@ -287,14 +266,29 @@ fn refuse_pipe(arbiter: &Arbiter, caller: &Caller<'_>, what: String) -> Outcome 
     )
 }
 
+/// What a record calls a path that leads through a link of /proc to no path.
+const BY_LINK: &str = "a descriptor by its path in /proc";
+
+/// The absolute path that a call names, to decide by where the kernel decides again. `None` where it
+/// leads through a magic link of /proc, such as /dev/stdout, to something that has no path: that is
+/// open already.
 fn named(
     caller: &Caller<'_>,
     directory: Option<usize>,
     path: usize,
     follow: bool,
-) -> Result<path::Resolved, Blame> {
+) -> Result<Option<String>, Blame> {
+    let given = given(caller, directory, path)?;
+    match given.resolve(caller, follow) {
+        Ok(resolved) => Ok(Some(resolved.text)),
+        Err(Blame::Caller(Errno(libc::ELOOP))) => Ok(given.behind_magic_links(caller, follow)),
+        Err(blame) => Err(blame),
+    }
+}
+
+fn given(caller: &Caller<'_>, directory: Option<usize>, path: usize) -> Result<path::Given, Blame> {
     let directory = directory.map_or(libc::AT_FDCWD, |index| caller.int(index));
-    path::read(caller, directory, caller.arg(path), follow)
+    path::Given::read(caller, directory, caller.arg(path))
 }
 
 /// Why an allowed file call goes on.

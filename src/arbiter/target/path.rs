@@ -5,8 +5,8 @@
 
 use super::{Blame, Caller};
 use crate::sys::{Errno, path};
-use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The longest path (PATH_MAX).
 const LONGEST: usize = 4096;
@@ -20,16 +20,39 @@ pub(crate) struct Resolved {
     pub(crate) text: String,
 }
 
-/// Reads the path at `address` and resolves it against `directory`, a descriptor number of the
-/// caller's or AT_FDCWD.
-pub(crate) fn read(
-    caller: &Caller<'_>,
+/// A path as the caller gave it, not resolved.
+#[derive(Debug)]
+pub(crate) struct Given {
     directory: i32,
-    address: u64,
-    follow: bool,
-) -> Result<Resolved, Blame> {
-    let given = caller.read_string(address, LONGEST)?;
-    resolve(caller, directory, &given, follow)
+    path: Vec<u8>,
+}
+
+impl Given {
+    /// Reads the path at `address`, which is relative to `directory`: a descriptor number of the
+    /// caller's or AT_FDCWD.
+    pub(crate) fn read(caller: &Caller<'_>, directory: i32, address: u64) -> Result<Self, Blame> {
+        Ok(Given { directory, path: caller.read_string(address, LONGEST)? })
+    }
+
+    /// Resolves it. ELOOP where it leads through a magic link of /proc.
+    pub(crate) fn resolve(&self, caller: &Caller<'_>, follow: bool) -> Result<Resolved, Blame> {
+        resolve(caller, self.directory, &self.path, follow)
+    }
+
+    /// The path of the file that it leads to through magic links; `None` where it leads to no file that
+    /// has a path, such as a pipe or a memfd, or where the arbiter can't follow. For a record, and for a
+    /// decision that the kernel makes again: the caller may not be able to pass where the arbiter
+    /// can, which is why there is no object in the answer, and no error.
+    pub(crate) fn behind_magic_links(&self, caller: &Caller<'_>, follow: bool) -> Option<String> {
+        let path = own_entries(caller, &self.path).ok()?;
+        let base = base(caller, self.directory, &path).ok()?;
+        let text = locate(base.as_fd(), &path, |base, path, last| {
+            path::resolve_through_magic_links(base, path, follow || !last)
+        });
+        let text = text.ok()?.1;
+        let text = text.strip_suffix(" (deleted)").unwrap_or(&text);
+        (text.starts_with('/') && !text.starts_with("/memfd:")).then(|| text.to_owned())
+    }
 }
 
 /// Resolves a path that was read before.
@@ -46,37 +69,51 @@ pub(crate) fn resolve(
         return Ok(Resolved { object: Some(object), text: lossy(&text) });
     }
     let given = own_entries(caller, given)?;
-    let base = if given.starts_with(b"/") {
-        path::open(c"/", libc::O_PATH).map_err(Blame::Guard)?
-    } else if directory == libc::AT_FDCWD {
-        // The thread's own directory: a thread may have left its process's.
-        let cwd = path::proc_path(&format!("/proc/{}/cwd", caller.thread()));
-        let cwd = path::open(&cwd, libc::O_PATH).map_err(Blame::Guard)?;
-        caller.check()?;
-        cwd
-    } else {
-        caller.descriptor(directory)?
-    };
-    let whole = CString::new(given.clone()).map_err(|_| Blame::Caller(Errno(libc::EINVAL)))?;
-    match path::resolve(base.as_fd(), &whole, follow) {
+    let base = base(caller, directory, &given)?;
+    // A magic link of /proc: nothing is opened through it on anybody's behalf.
+    let located = locate(base.as_fd(), &given, |base, path, last| path::resolve(base, path, follow || !last));
+    located.map(|(object, text)| Resolved { object, text })
+}
+
+/// What a path begins at.
+fn base(caller: &Caller<'_>, directory: i32, given: &[u8]) -> Result<OwnedFd, Blame> {
+    if given.starts_with(b"/") {
+        return path::open(c"/", libc::O_PATH).map_err(Blame::Guard);
+    }
+    if directory != libc::AT_FDCWD {
+        return caller.descriptor(directory);
+    }
+    // The thread's own directory: a thread may have left its process's.
+    let cwd = path::proc_path(&format!("/proc/{}/cwd", caller.thread()));
+    let cwd = path::open(&cwd, libc::O_PATH).map_err(Blame::Guard)?;
+    caller.check()?;
+    Ok(cwd)
+}
+
+/// The object that a path names, if it exists, and its absolute path. `open` opens a path; it is told
+/// whether that ends with the last component, or is its parent's.
+fn locate(
+    base: BorrowedFd<'_>,
+    given: &[u8],
+    open: impl Fn(BorrowedFd<'_>, &CStr, bool) -> Result<OwnedFd, Errno>,
+) -> Result<(Option<OwnedFd>, String), Blame> {
+    let terminated = |path: &[u8]| CString::new(path).map_err(|_| Blame::Caller(Errno(libc::EINVAL)));
+    match open(base, &terminated(given)?, true) {
         Ok(object) => {
             let text = path::path_of(object.as_fd()).map_err(Blame::Guard)?;
-            Ok(Resolved { object: Some(object), text: lossy(&text) })
+            Ok((Some(object), lossy(&text)))
         }
         Err(Errno(libc::ENOENT)) => {
             // The last component does not exist (yet): its parent must.
-            let (parent, last) = split(&given);
-            let parent = CString::new(parent).map_err(|_| Blame::Caller(Errno(libc::EINVAL)))?;
-            let parent = path::resolve(base.as_fd(), &parent, true).map_err(Blame::Caller)?;
+            let (parent, last) = split(given);
+            let parent = open(base, &terminated(&parent)?, false).map_err(Blame::Caller)?;
             let parent = path::path_of(parent.as_fd()).map_err(Blame::Guard)?;
             if last == b".." {
                 return Err(Blame::Caller(Errno(libc::ENOENT)));
             }
             let parent = lossy(&parent);
-            let text = format!("{}/{}", parent.trim_end_matches('/'), lossy(&last));
-            Ok(Resolved { object: None, text })
+            Ok((None, format!("{}/{}", parent.trim_end_matches('/'), lossy(&last))))
         }
-        // A magic link of /proc: nothing is opened through it on anybody's behalf.
         Err(error) => Err(Blame::Caller(error)),
     }
 }

@@ -3,9 +3,9 @@
 use crate::attack::{Guard, fresh, is_root, text, victim};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-fnguard_attacks::tests! { "files": every_call, device_files, through_a_link }
+fnguard_attacks::tests! { "files": every_call, by_links_of_proc, device_files, through_a_link }
 
 /// Names, sizes, modes and contents below a directory.
 fn picture(folder: &Path) -> BTreeMap<String, (u32, u64, Vec<u8>)> {
@@ -19,14 +19,22 @@ fn picture(folder: &Path) -> BTreeMap<String, (u32, u64, Vec<u8>)> {
     all
 }
 
-/// Every call that changes a path, at a directory beside the one that may be written.
-fn every_call() {
+/// A directory that may not be written, with what the attack is aimed at, and one that may.
+fn folders() -> (PathBuf, PathBuf) {
     let (closed, open) = (fresh("closed"), fresh("open"));
     for folder in [&closed, &open] {
         std::fs::create_dir(folder).expect("a directory");
     }
     std::fs::create_dir(closed.join("folder")).expect("a directory");
-    std::fs::write(closed.join("there"), "precious").expect("a file");
+    for name in ["there", "by-descriptor", "by-root", "unlinked-by-root"] {
+        std::fs::write(closed.join(name), "precious").expect("a file");
+    }
+    (closed, open)
+}
+
+/// Every call that changes a path, at a directory beside the one that may be written.
+fn every_call() {
+    let (closed, open) = folders();
     let attack = victim(["files", text(&closed), text(&open)]);
     let before = picture(&closed);
     let guarded = attack.under_guard(&format!("[files]\nwrite = [\"{}\"]\n", text(&open)));
@@ -66,11 +74,13 @@ fn every_call() {
         "fchmod",
         "reopen",
         "by-root",
+        "by-thread",
+        "unlink-by-root",
     ];
     for step in steps {
         assert!(guarded.said(step) < 0, "{step}\n{}", guarded.text());
     }
-    // By Landlock alone, or by the arbiter, which says so: those it reads a path for.
+    assert_eq!(guarded.said("memory"), 0, "{}", guarded.text());
     for call in [
         "openat",
         "open",
@@ -101,6 +111,25 @@ fn every_call() {
     }
     attack.plain();
     assert_ne!(picture(&closed), before, "unguarded it changes");
+}
+
+/// A path through a link of /proc, of which the kernel alone knows where it leads, is reported as what it
+/// leads to; in audit, where the call is let through, as well.
+fn by_links_of_proc() {
+    let cases = [("openat", "by-descriptor"), ("openat", "by-root"), ("mkdir", "made-by-thread")];
+    let cases = cases.into_iter().chain([("unlink", "unlinked-by-root")]);
+    for (mode, action) in [("enforce", "blocked"), ("audit", "audited")] {
+        let (closed, open) = folders();
+        let policy = format!("[files]\nmode = \"{mode}\"\nwrite = [\"{}\"]\n", text(&open));
+        let outcome = victim(["files", text(&closed), text(&open)]).under_guard(&policy);
+        for (call, name) in cases.clone() {
+            let path = closed.join(name);
+            let found = outcome.violations("files", call, text(&path));
+            assert_eq!(found.len(), 1, "{mode}: {call} {name}\n{}", outcome.text());
+            assert_eq!((&found[0]["action"], &found[0]["path"]), (&action.into(), &text(&path).into()));
+        }
+        assert_eq!(closed.join("made-by-thread").exists(), mode == "audit");
+    }
 }
 
 /// Terminals and logs of the machine by their device files. Opened only: what is written to the

@@ -321,9 +321,19 @@ fn files(directory: &str, open: &str) {
     say("setxattr", call!(SYS_setxattr, there, c"user.x".as_ptr(), c"y".as_ptr(), 1, 0));
     let readable = call!(SYS_openat, at, there, libc::O_RDONLY, 0);
     say("fchmod", call!(SYS_fchmod, readable, 0o777));
-    let again = std::ffi::CString::new(format!("/proc/self/fd/{readable}")).expect("no NUL");
+    let c = |text: String| std::ffi::CString::new(text).expect("no NUL");
+    let by_descriptor = call!(SYS_openat, at, path("by-descriptor").as_ptr(), libc::O_RDONLY, 0);
+    let again = c(format!("/proc/self/fd/{by_descriptor}"));
     say("reopen", call!(SYS_openat, at, again.as_ptr(), libc::O_WRONLY, 0).min(0));
-    let by_root = std::ffi::CString::new(format!("/proc/self/root{directory}/there")).expect("no NUL");
+    let by_root = c(format!("/proc/self/root{directory}/by-root"));
     say("by-root", call!(SYS_openat, at, by_root.as_ptr(), libc::O_WRONLY, 0).min(0));
+    let by_thread = c(format!("/proc/thread-self/root{directory}/made-by-thread"));
+    say("by-thread", call!(SYS_mkdir, by_thread.as_ptr(), 0o700));
+    let taken = c(format!("/proc/self/root{directory}/unlinked-by-root"));
+    say("unlink-by-root", call!(SYS_unlink, taken.as_ptr()));
+    // What has no path is its maker's.
+    let memory = call!(SYS_memfd_create, c"mine".as_ptr(), 0);
+    let memory = c(format!("/proc/self/fd/{memory}"));
+    say("memory", call!(SYS_openat, at, memory.as_ptr(), libc::O_RDWR, 0).min(0));
     call!(SYS_unlink, own_path);
 }
