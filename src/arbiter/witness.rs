@@ -6,14 +6,18 @@ use super::recent::Recent;
 use crate::link::Told;
 use crate::redact::Matcher;
 use crate::report::{Counts, Options, Record, Redacted, Reporter, Violation};
+use crate::report::{LINE_MAX, TARGETS};
 use crate::sys::process;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The most lines that wait to be written. The reporter's limits keep floods far below; beyond,
-/// lines are dropped, and the gap in `seq` shows it.
-const MOST_WAITING: usize = 4096;
+/// The most bytes of lines that wait to be written: as many violations as get a line of their own, of
+/// the greatest length. Beyond, lines are dropped, and the gap in `seq` shows it.
+const MOST_WAITING: usize = MOST_OTHERS + TARGETS * LINE_MAX;
+/// How much of that other records may take: those that the function can cause without end, by its
+/// output and its messages, leave the violations' room alone.
+const MOST_OTHERS: usize = 1 << 20;
 
 /// Takes records and has them written.
 pub(crate) struct Witness {
@@ -25,10 +29,63 @@ pub(crate) struct Witness {
 struct Queue {
     reporter: Reporter,
     recent: Recent,
-    waiting: VecDeque<String>,
+    waiting: VecDeque<Line>,
+    /// How many bytes the waiting lines are, and those of them that are no violations.
+    bytes: usize,
+    others: usize,
     writing: bool,
     ending: bool,
     ended: bool,
+}
+
+/// A line that waits to be written.
+struct Line {
+    text: String,
+    kind: Kind,
+}
+
+/// Whose share of the queue a line takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A violation, or what the arbiter says of itself: limited in number by their nature.
+    Violation,
+    /// What the function can cause at will.
+    Other,
+}
+
+impl Kind {
+    fn of(record: &Record) -> Self {
+        match record {
+            Record::Redacted(_)
+            | Record::LateOutput(_)
+            | Record::LateSecret(_)
+            | Record::Barrier(_)
+            | Record::Suppressed(_) => Kind::Other,
+            _ => Kind::Violation,
+        }
+    }
+}
+
+impl Queue {
+    /// Adds a line, if there is room for its kind.
+    fn push(&mut self, text: String, kind: Kind) {
+        let size = text.len();
+        let others = self.others.saturating_add(if kind == Kind::Other { size } else { 0 });
+        let bytes = self.bytes.saturating_add(size);
+        if bytes <= MOST_WAITING && others <= MOST_OTHERS {
+            (self.bytes, self.others) = (bytes, others);
+            self.waiting.push_back(Line { text, kind });
+        }
+    }
+
+    fn pop(&mut self) -> Option<String> {
+        let Line { text, kind } = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(text.len());
+        if kind == Kind::Other {
+            self.others = self.others.saturating_sub(text.len());
+        }
+        Some(text)
+    }
 }
 
 impl Witness {
@@ -38,6 +95,8 @@ impl Witness {
                 reporter: Reporter::new(options),
                 recent: Recent::default(),
                 waiting: VecDeque::new(),
+                bytes: 0,
+                others: 0,
                 writing: false,
                 ending: false,
                 ended: false,
@@ -65,7 +124,7 @@ impl Witness {
         if let Some(line) = queue.reporter.violation(violation, SystemTime::now(), &redact) {
             let seq = queue.reporter.seq();
             queue.recent.violation(violation, seq, &matcher);
-            self.push(queue, line);
+            self.push(queue, line, Kind::Violation);
         }
     }
 
@@ -75,7 +134,7 @@ impl Witness {
         let redact = |text: &str| matcher.redact_str(text);
         let mut queue = self.lock();
         if let Some(line) = queue.reporter.redacted(redacted, SystemTime::now(), &redact) {
-            self.push(queue, line);
+            self.push(queue, line, Kind::Other);
         }
     }
 
@@ -83,9 +142,10 @@ impl Witness {
     pub(crate) fn record(&self, record: impl Into<Record>) {
         let matcher = self.matcher();
         let redact = |text: &str| matcher.redact_str(text);
+        let record = record.into();
         let mut queue = self.lock();
-        let line = queue.reporter.record(&record.into(), SystemTime::now(), &redact);
-        self.push(queue, line);
+        let line = queue.reporter.record(&record, SystemTime::now(), &redact);
+        self.push(queue, line, Kind::of(&record));
     }
 
     /// Reports what was only counted so far.
@@ -93,15 +153,17 @@ impl Witness {
         let matcher = self.matcher();
         let redact = |text: &str| matcher.redact_str(text);
         let mut queue = self.lock();
-        for counted in queue.reporter.counted() {
+        let counted = queue.reporter.counted();
+        if counted.is_empty() {
+            return;
+        }
+        for counted in counted {
             let line = queue.reporter.record(&counted, SystemTime::now(), &redact);
             if let Record::Suppressed(suppressed) = &counted {
                 let seq = queue.reporter.seq();
                 queue.recent.suppressed(suppressed, seq, &matcher);
             }
-            if queue.waiting.len() < MOST_WAITING {
-                queue.waiting.push_back(line);
-            }
+            queue.push(line, Kind::of(&counted));
         }
         drop(queue);
         self.changed.notify_all();
@@ -136,7 +198,7 @@ impl Witness {
     }
 
     fn take_waiting(&self) -> Option<String> {
-        self.lock().waiting.pop_front()
+        self.lock().pop()
     }
 
     /// Writes lines to `outlet` until [`Witness::end`]; the body of the writing thread.
@@ -144,7 +206,7 @@ impl Witness {
         process::set_thread_name(c"fnguard-record");
         let mut queue = self.lock();
         loop {
-            if let Some(line) = queue.waiting.pop_front() {
+            if let Some(line) = queue.pop() {
                 queue.writing = true;
                 drop(queue);
                 // Where the log's reader has gone there is nobody to tell.
@@ -186,11 +248,68 @@ impl Witness {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, mut queue: std::sync::MutexGuard<'_, Queue>, line: String) {
-        if queue.waiting.len() < MOST_WAITING {
-            queue.waiting.push_back(line);
-        }
+    fn push(&self, mut queue: std::sync::MutexGuard<'_, Queue>, line: String, kind: Kind) {
+        queue.push(line, kind);
         drop(queue);
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Action, Control, LateOutput, Stream};
+
+    fn witness() -> Witness {
+        Witness::new(Options::default(), Arc::new(Matcher::build([]).unwrap()))
+    }
+
+    fn late() -> LateOutput {
+        LateOutput { stream: Stream::Stdout, bytes: 1, after: vec!["8f5e".to_owned()] }
+    }
+
+    /// A log that nobody reads, and a function that floods the arbiter with every other record: the
+    /// violations that come afterwards are kept, and the memory is bounded.
+    #[test]
+    fn a_flood_of_other_records_drops_no_violation() {
+        let witness = witness();
+        for _ in 0..100_000 {
+            witness.record(late());
+        }
+        let flooded = witness.lock().bytes;
+        assert!(flooded > MOST_OTHERS - LINE_MAX && flooded <= MOST_OTHERS, "{flooded}");
+        for target in 0..200 {
+            let detail = Some(format!("target {target}"));
+            let call = ["connect", "sendto", "bind", "openat"][target % 4];
+            let violation = Violation::new(Control::Network, Action::Blocked, call, "network.allow");
+            witness.violation(&Violation { detail, ..violation });
+        }
+        let mut violations = 0;
+        while let Some(line) = witness.take_waiting() {
+            violations += usize::from(line.contains("\"fnguard\":\"violation\""));
+        }
+        assert_eq!(violations, 200);
+        let queue = witness.lock();
+        assert_eq!((queue.bytes, queue.others, queue.waiting.len()), (0, 0, 0));
+    }
+
+    /// As many violations as the reporter ever prints, as long as they get, all wait at once.
+    #[test]
+    fn every_violation_that_is_printed_has_room() {
+        let witness = witness();
+        for target in 0..TARGETS {
+            let violation = Violation {
+                path: Some(format!("/{target}/{}", "long/".repeat(300))),
+                request_ids: vec!["x".repeat(64); 16],
+                hint: Some("y".repeat(1000)),
+                ..Violation::new(Control::Files, Action::Blocked, "openat", format!("rule.{}", target / 64))
+            };
+            witness.record(late());
+            witness.violation(&violation);
+        }
+        let queue = witness.lock();
+        let violations = queue.waiting.iter().filter(|line| line.kind == Kind::Violation).count();
+        assert_eq!(violations, TARGETS);
+        assert!(queue.bytes <= MOST_WAITING);
     }
 }
