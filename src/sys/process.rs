@@ -266,11 +266,22 @@ pub fn signal_pidfd_with(pidfd: BorrowedFd<'_>, signal: i32, information: &[u8])
     }
 }
 
+/// tgkill(2): signals a thread of a process.
+///
+/// # Errors
+///
+/// ESRCH where that process has no such thread.
+pub fn signal_thread(process: i32, thread: i32, signal: i32) -> Result<(), Errno> {
+    // SAFETY: no pointers.
+    unsafe {
+        syscall(libc::SYS_tgkill, [process as usize, thread as usize, signal as usize, 0, 0, 0]).map(drop)
+    }
+}
+
 /// Whether a thread belongs to a process, asked by tgkill(2) with signal 0, which sends nothing.
 pub fn has_thread(process: i32, thread: i32) -> bool {
-    // SAFETY: no pointers. EPERM says that there is such a thread, of another user.
-    let asked = unsafe { syscall(libc::SYS_tgkill, [process as usize, thread as usize, 0, 0, 0, 0]) };
-    matches!(asked, Ok(_) | Err(Errno(libc::EPERM)))
+    // EPERM says that there is such a thread, of another user.
+    matches!(signal_thread(process, thread, 0), Ok(()) | Err(Errno(libc::EPERM)))
 }
 
 /// prctl(2) with plain numbers, no pointers.

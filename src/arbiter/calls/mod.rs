@@ -124,8 +124,8 @@ fn dispatch(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
             process::clone(arbiter, caller, (libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD) as u64)
         }
         libc::SYS_kill | libc::SYS_rt_sigqueueinfo => process::signal_process(arbiter, caller),
-        libc::SYS_tgkill | libc::SYS_rt_tgsigqueueinfo => process::signal_thread(arbiter, caller, 1),
-        libc::SYS_tkill => process::signal_thread(arbiter, caller, 0),
+        libc::SYS_tgkill | libc::SYS_rt_tgsigqueueinfo => process::signal_thread(arbiter, caller),
+        libc::SYS_tkill => process::signal_any_thread(arbiter, caller),
         libc::SYS_pidfd_send_signal => process::signal_pidfd(arbiter, caller),
         libc::SYS_prlimit64 => process::limit(arbiter, caller),
         libc::SYS_sched_setaffinity

@@ -50,28 +50,61 @@ pub(super) fn signal_process(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<O
     if signal == 0 || pid == caller.process()? || is_own_group(arbiter, pid) {
         return Ok(Outcome::Proceed(Proceed::Registers));
     }
-    // A child may end, and its id become another's, before the call would go on: so it is pinned,
-    // looked at, and signalled by what pins it. The arbiter is the sender then.
+    let with_value = i64::from(caller.number()) == libc::SYS_rt_sigqueueinfo;
+    let information = if with_value { caller.read(caller.arg(2), process::SIGINFO)? } else { Vec::new() };
+    signal_pinned(arbiter, caller, pid, signal, &information)
+}
+
+/// A child may end, and its id become another's, before the call would go on: so it is pinned,
+/// looked at, and signalled by what pins it. The arbiter is the sender then.
+fn signal_pinned(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    pid: i32,
+    signal: i32,
+    information: &[u8],
+) -> Result<Outcome, Blame> {
     let pinned = match process::open_pidfd(pid, false) {
         Ok(pinned) if is_own(arbiter, caller, pid)? => pinned,
         _ => return Ok(refuse(arbiter, caller, format!("signal {signal} to process {pid}"))),
     };
-    let with_value = i64::from(caller.number()) == libc::SYS_rt_sigqueueinfo;
-    let information = if with_value { caller.read(caller.arg(2), process::SIGINFO)? } else { Vec::new() };
     let identity = pid.to_ne_bytes();
-    let performed = arbiter.pending.once(caller, &pinned, &[&identity, &information], |_| {
-        process::signal_pidfd_with(pinned.as_fd(), signal, &information).map(|()| 0)
+    let performed = arbiter.pending.once(caller, &pinned, &[&identity, information], |_| {
+        process::signal_pidfd_with(pinned.as_fd(), signal, information).map(|()| 0)
     })?;
     Ok(performed.into())
 }
 
-/// tgkill(2), rt_tgsigqueueinfo(2), tkill(2); the thread is argument `index`.
-pub(super) fn signal_thread(arbiter: &Arbiter, caller: &Caller<'_>, index: usize) -> Result<Outcome, Blame> {
-    let (thread, signal) = (caller.int(index), caller.int(index + 1));
-    if signal == 0 || is_own(arbiter, caller, process_of(thread).unwrap_or(0))? {
+/// tgkill(2), rt_tgsigqueueinfo(2): a thread of the caller's, since the kernel checks that it is of that
+/// process; of another process the first thread only, which its pidfd pins.
+pub(super) fn signal_thread(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let (process, thread, signal) = (caller.int(0), caller.int(1), caller.int(2));
+    if signal == 0 || process == caller.process()? {
         return Ok(Outcome::Proceed(Proceed::Registers));
     }
+    if i64::from(caller.number()) == libc::SYS_tgkill && process == thread {
+        return signal_pinned(arbiter, caller, thread, signal, &[]);
+    }
     Ok(refuse(arbiter, caller, format!("signal {signal} to thread {thread}")))
+}
+
+/// tkill(2), which names no process: performed as tgkill(2), which does, so that the thread's id can't
+/// have become another process's. The arbiter is the sender then.
+pub(super) fn signal_any_thread(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let (thread, signal) = (caller.int(0), caller.int(1));
+    // The caller's own id stays its own while it waits.
+    if signal == 0 || thread == caller.thread() {
+        return Ok(Outcome::Proceed(Proceed::Registers));
+    }
+    let own = caller.process()?;
+    if process_of(thread) != Some(own) {
+        return Ok(refuse(arbiter, caller, format!("signal {signal} to thread {thread}")));
+    }
+    let pinned = process::open_pidfd(own, false).map_err(Blame::Caller)?;
+    let performed = arbiter.pending.once(caller, &pinned, &[&thread.to_ne_bytes()], |_| {
+        process::signal_thread(own, thread, signal).map(|()| 0)
+    })?;
+    Ok(performed.into())
 }
 
 /// pidfd_send_signal(2): performed on a copy of the pidfd, since its number may mean another
@@ -92,12 +125,16 @@ pub(super) fn signal_pidfd(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Out
 }
 
 /// prlimit64(2): one's own limits, which the hard limits hold; but not the core limit, which
-/// keeps dumps off.
+/// keeps dumps off. Those of children are theirs to set: their number could have become another
+/// process's before the call would go on, and no call names a process better.
 pub(super) fn limit(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let (pid, resource) = (caller.int(0), caller.int(1));
-    let own = pid == 0 || is_own(arbiter, caller, pid)?;
-    let reads_only = caller.arg(2) == 0;
-    if own && (reads_only || resource != libc::RLIMIT_CORE as i32) {
+    let own = pid == 0 || pid == caller.process()?;
+    let allowed = match caller.arg(2) {
+        0 => own || is_own(arbiter, caller, pid)?,
+        _ => own && resource != libc::RLIMIT_CORE as i32,
+    };
+    if allowed {
         return Ok(Outcome::Proceed(Proceed::Registers));
     }
     Ok(refuse(arbiter, caller, format!("resource {resource} of process {pid}")))

@@ -13,6 +13,7 @@ fnguard_attacks::tests! { "process":
     signals, stop, stops_itself, every_process, threads_of_the_arbiter, couriers, limits, scheduling, groups, identities,
     first_thread_gone, made_unreadable, arbiter_killed, one_listener, filter_on_every_thread,
     ends_are_mirrored, orphans_are_held, links_misused,
+    threads_and_children,
 }
 
 /// The attack in a pid namespace of its own, below a shell that says whether it is still there.
@@ -125,6 +126,25 @@ fn limits() {
         assert!(arbiter_lives(&guarded), "{}", guarded.text());
         guarded.only_record("process", "prlimit64", &format!("resource {resource}"));
     }
+}
+
+/// One's own threads and children are signalled as without a guard. A limit of a child's is set by the
+/// child alone: its number could mean another process by the time the kernel reads it.
+fn threads_and_children() {
+    let attack = victim(["relatives"]);
+    let plain = attack.clone().in_pid_namespace().run();
+    let guarded = attack.guard("[exec]\nfork = true\n").in_pid_namespace().run();
+    for step in ["tkill", "prlimit", "prlimit-read", "rt_tgsigqueueinfo", "tgkill"] {
+        let refused = ["prlimit", "rt_tgsigqueueinfo"].contains(&step);
+        assert_eq!(plain.said(step), 0, "{step}\n{}", plain.text());
+        assert_eq!(guarded.said(step), if refused { -1 } else { 0 }, "{step}\n{}", guarded.text());
+        assert_eq!(guarded.violations("process", "*", "").len(), 3, "{}", guarded.text());
+    }
+    for outcome in [&plain, &guarded] {
+        assert_eq!((outcome.said("reached"), outcome.said("ended-by")), (1, 15), "{}", outcome.text());
+    }
+    // There is no such thread any more: the kernel says so, or the guard that it is not the function's.
+    assert_eq!((plain.said("tkill-after"), guarded.said("tkill-after")), (-3, -1));
 }
 
 fn scheduling() {

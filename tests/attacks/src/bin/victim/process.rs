@@ -2,6 +2,7 @@
 
 use crate::call;
 use crate::raw::{say, tell};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 pub fn run(technique: &str, words: &[&str]) -> bool {
     match (technique, words) {
@@ -19,6 +20,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("links", [name]) => links(name),
         ("inherited", [from, to]) => inherited(from, to),
         ("orphan", [path, to]) => orphan(path, to),
+        ("relatives", []) => relatives(),
         _ => return false,
     }
     true
@@ -39,6 +41,47 @@ fn inherited(from: &str, to: &str) {
 
 fn parent() -> i64 {
     call!(SYS_getppid)
+}
+
+/// What a process may do to its own threads and children, all by their numbers.
+fn relatives() {
+    static REACHED: AtomicI64 = AtomicI64::new(0);
+    extern "C" fn reached(_: i32) {
+        REACHED.store(call!(SYS_gettid), Ordering::SeqCst);
+    }
+    let handler: extern "C" fn(i32) = reached;
+    // SAFETY: the handler makes one system call and stores its result.
+    unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+    let (told, thread) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        told.send(call!(SYS_gettid)).expect("somebody listens");
+        loop {
+            std::thread::park();
+        }
+    });
+    let thread = thread.recv().expect("a thread's number");
+    say("tkill", call!(SYS_tkill, thread, libc::SIGUSR1));
+    while REACHED.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    say("reached", i64::from(REACHED.load(Ordering::SeqCst) == thread));
+
+    let child = call!(SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+    if child == 0 {
+        loop {
+            call!(SYS_ppoll, 0, 0, 0, 0);
+        }
+    }
+    let (limit, mut old, mut info) = ([5u64, 5], [0u64; 2], [0u8; 128]);
+    info[8..12].copy_from_slice(&(-1i32).to_ne_bytes());
+    say("prlimit", call!(SYS_prlimit64, child, libc::RLIMIT_NOFILE, limit.as_ptr(), 0));
+    say("prlimit-read", call!(SYS_prlimit64, child, libc::RLIMIT_NOFILE, 0, old.as_mut_ptr()));
+    say("rt_tgsigqueueinfo", call!(SYS_rt_tgsigqueueinfo, child, child, libc::SIGTERM, info.as_ptr()));
+    say("tgkill", call!(SYS_tgkill, child, child, libc::SIGTERM));
+    let mut status = 0i32;
+    call!(SYS_wait4, child, &raw mut status, 0, 0);
+    say("ended-by", i64::from(libc::WTERMSIG(status)));
+    say("tkill-after", call!(SYS_tkill, child, libc::SIGTERM));
 }
 
 /// One signal to the parent, by one of the calls that can send it.
