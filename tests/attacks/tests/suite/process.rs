@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 fnguard_attacks::tests! { "process":
     signals, stop, stops_itself, every_process, threads_of_the_arbiter, couriers, limits, scheduling, groups, identities,
-    first_thread_gone, made_unreadable, arbiter_killed, one_listener, filter_on_every_thread,
+    first_thread_gone, made_unreadable, arbiter_killed, arbiter_outlived, one_listener, filter_on_every_thread,
     ends_are_mirrored, orphans_are_held, links_misused,
     threads_and_children,
 }
@@ -291,6 +291,45 @@ fn arbiter_killed() {
     drop(held);
     let outcome = running.finish();
     assert_eq!(outcome.signal, Some(libc::SIGKILL), "{}", outcome.text());
+}
+
+/// Where the kernel does not end the function with the arbiter, a call that only the arbiter answers is
+/// answered with ENOSYS: nobody else holds the listener, or the call would wait for good.
+fn arbiter_outlived() {
+    let sink = Tcp::on(FORBIDDEN);
+    let to = sink.address.to_string();
+    let (gate, file) = (Gate::new(), fresh("answer"));
+    let attack = victim(["connect-when-opened", text(&gate.path), text(&file), &to]);
+    let running = attack.start();
+    drop(gate.reached());
+    running.finish().finished();
+    assert_eq!(std::fs::read_to_string(&file).expect("an answer"), "0");
+    assert_eq!(sink.connections(), 1, "unguarded it connects");
+    std::fs::remove_file(&file).expect("it is there");
+
+    let answer = format!("prctl:{}={}", libc::PR_SET_PDEATHSIG, libc::EPERM);
+    let running = attack.guard(NET).under([env!("CARGO_BIN_EXE_impose"), &answer, "--"]).start();
+    let held = gate.reached();
+    let (arbiter, function) = (running.id(), function(&running));
+    let before = listeners();
+    running.signal(libc::SIGKILL);
+    assert!(ends_within(arbiter, Duration::from_secs(5)));
+    let after = listeners();
+    drop(held);
+    let ended = ends_within(function, Duration::from_secs(10));
+    if !ended {
+        // SAFETY: a child of a child of ours, which nobody has waited for.
+        unsafe { libc::kill(function, libc::SIGKILL) };
+    }
+    let outcome = running.finish();
+    assert!(ended, "the call hangs\n{}", outcome.text());
+    assert_eq!(outcome.signal, Some(libc::SIGKILL), "{}", outcome.text());
+    let answer = std::fs::read_to_string(&file).expect("the function lived on");
+    assert_eq!(answer, (-libc::ENOSYS).to_string());
+    assert_eq!(sink.connections(), 0);
+    // To its own user the arbiter's descriptors are closed, the function's are not.
+    assert_eq!(before, if is_root() { vec![arbiter] } else { Vec::new() });
+    assert_eq!(after, Vec::<i32>::new(), "a second holder");
 }
 
 /// Processes that hold a seccomp listener.

@@ -16,6 +16,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("leader-exits", [to]) => leader_exits(to),
         ("undumpable", [to]) => undumpable(to),
         ("wait-for", [path]) => wait_for(path),
+        ("connect-when-opened", [gate, file, to]) => connect_when_opened(gate, file, to),
         ("threads", [path]) => threads(path),
         ("links", [name]) => links(name),
         ("inherited", [from, to]) => inherited(from, to),
@@ -258,6 +259,18 @@ fn undumpable(to: &str) {
 fn wait_for(path: &str) {
     say("pid", i64::from(std::process::id()));
     let _ = std::fs::read(path);
+}
+
+/// Connects when the FIFO ends. What came of it stands in a file that was opened before: the pipe to
+/// the log may have nobody left who reads it.
+fn connect_when_opened(gate: &str, file: &str, to: &str) {
+    let file = std::ffi::CString::new(file).expect("no NUL");
+    let opened = call!(SYS_openat, libc::AT_FDCWD, file.as_ptr(), libc::O_WRONLY | libc::O_CREAT, 0o600);
+    let bytes = crate::raw::address(to);
+    let socket = crate::raw::socket_for(&bytes, libc::SOCK_STREAM);
+    let _ = std::fs::read(gate);
+    let answer = call!(SYS_connect, socket, bytes.as_ptr(), bytes.len()).to_string();
+    call!(SYS_write, opened, answer.as_ptr(), answer.len());
 }
 
 fn threads(path: &str) {
