@@ -1,6 +1,11 @@
-//! `naive connect ADDRESS PROGRAM …`, `naive exec PATH PROGRAM …`: a guard as it is often written.
-//! It reads the argument, decides, and lets the call go on, which reads the argument again. The
-//! races of the suite must win against it: one that does not could not fail either.
+//! `naive CALL ALLOWED PROGRAM …`: a guard as it is often written. It looks at the argument, decides,
+//! and lets the call go on, which looks at the argument again. The races of the suite must win against
+//! it: one that does not could not fail either. What is looked at, and what may be:
+//!
+//! - `connect`, `send`: the address of connect(2) and of sendmsg(2); this one,
+//! - `kind`: what kind of socket is connected; `datagram`,
+//! - `exec`: the path of the program; this one,
+//! - `map`: the file that is mapped to be executed; those below this folder.
 
 use std::ffi::CString;
 use std::net::SocketAddrV4;
@@ -8,11 +13,8 @@ use std::net::SocketAddrV4;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [what, allowed, program @ ..] = words.as_slice() else { panic!("what, allowed, program") };
-    let number = match what.as_str() {
-        "connect" => libc::SYS_connect,
-        "exec" => libc::SYS_execve,
-        _ => panic!("connect or exec"),
-    };
+    let what = What::of(what);
+    let number = what.call();
     let (mut pipe, mut back) = ([0i32; 2], [0i32; 2]);
     // SAFETY: system calls on data that lives long enough; one thread.
     unsafe {
@@ -39,15 +41,15 @@ fn main() {
             libc::_exit(exit)
         });
         // The first exec is our own.
-        let mut free = u32::from(number == libc::SYS_execve);
+        let mut free = u32::from(what == What::Exec);
         loop {
             let mut notification = [0u64; 10];
             if libc::ioctl(listener, 0xc050_2100, notification.as_mut_ptr()) != 0 {
                 continue;
             }
-            let (id, process) = (notification[0], notification[1] as i32);
-            let argument = notification[if number == libc::SYS_connect { 5 } else { 4 }];
-            let allow = free > 0 || decide(number, process, argument, allowed);
+            let (id, thread) = (notification[0], notification[1] as i32);
+            let looked_at = Look { thread, pidfd, arguments: &notification[4..] };
+            let allow = free > 0 || looked_at.is_allowed(what, allowed);
             free = free.saturating_sub(1);
             let go_on = 1u64 << 32;
             let response: [u64; 3] =
@@ -57,19 +59,88 @@ fn main() {
     }
 }
 
-/// What the argument is at this moment.
-fn decide(number: i64, process: i32, argument: u64, allowed: &str) -> bool {
-    let mut bytes = [0u8; 256];
-    let length = if number == libc::SYS_connect { 16 } else { allowed.len() + 1 };
-    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
-    let remote = libc::iovec { iov_base: argument as *mut libc::c_void, iov_len: length };
-    // SAFETY: reads into our own buffer.
-    unsafe { libc::process_vm_readv(process, &local, 1, &remote, 1, 0) };
-    if number == libc::SYS_connect {
+/// What is guarded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Connect,
+    Kind,
+    Send,
+    Exec,
+    Map,
+}
+
+impl What {
+    fn of(word: &str) -> Self {
+        match word {
+            "connect" => What::Connect,
+            "kind" => What::Kind,
+            "send" => What::Send,
+            "exec" => What::Exec,
+            "map" => What::Map,
+            _ => panic!("no such guard: {word}"),
+        }
+    }
+
+    fn call(self) -> i64 {
+        match self {
+            What::Connect | What::Kind => libc::SYS_connect,
+            What::Send => libc::SYS_sendmsg,
+            What::Exec => libc::SYS_execve,
+            What::Map => libc::SYS_mmap,
+        }
+    }
+}
+
+/// A call at this moment.
+struct Look<'a> {
+    thread: i32,
+    pidfd: i64,
+    arguments: &'a [u64],
+}
+
+impl Look<'_> {
+    fn is_allowed(&self, what: What, allowed: &str) -> bool {
+        match what {
+            What::Connect => self.is_address(self.arguments[1], allowed),
+            What::Send => {
+                let header = self.read(self.arguments[1], 8);
+                let name = u64::from_ne_bytes(header[..8].try_into().expect("eight bytes"));
+                self.is_address(name, allowed)
+            }
+            What::Exec => self.read(self.arguments[0], allowed.len() + 1).starts_with(allowed.as_bytes()),
+            What::Kind => {
+                let (mut kind, mut length) = (0i32, 4u32);
+                // SAFETY: a copy of the caller's descriptor, closed again.
+                unsafe {
+                    let copy = libc::syscall(libc::SYS_pidfd_getfd, self.pidfd, self.arguments[0], 0) as i32;
+                    let at = (&raw mut kind).cast();
+                    libc::getsockopt(copy, libc::SOL_SOCKET, libc::SO_TYPE, at, &mut length);
+                    libc::close(copy);
+                }
+                allowed == "datagram" && kind == libc::SOCK_DGRAM
+            }
+            What::Map => {
+                let file = format!("/proc/{}/fd/{}", self.thread, self.arguments[4] as i32);
+                self.arguments[2] & libc::PROT_EXEC as u64 == 0
+                    || std::fs::read_link(file).is_ok_and(|target| target.starts_with(allowed))
+            }
+        }
+    }
+
+    fn is_address(&self, at: u64, allowed: &str) -> bool {
+        let bytes = self.read(at, 16);
         let allowed: SocketAddrV4 = allowed.parse().expect("an IPv4 address");
         bytes[2..4] == allowed.port().to_be_bytes() && bytes[4..8] == allowed.ip().octets()
-    } else {
-        bytes.starts_with(allowed.as_bytes())
+    }
+
+    /// The caller's memory; zeros where there is nothing.
+    fn read(&self, at: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0u8; length];
+        let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
+        let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: length };
+        // SAFETY: reads into our own buffer.
+        unsafe { libc::process_vm_readv(self.thread, &local, 1, &remote, 1, 0) };
+        bytes
     }
 }
 

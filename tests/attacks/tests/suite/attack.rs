@@ -96,6 +96,25 @@ pub fn rounds() -> u32 {
     if is_long() { 100_000 } else { 2_000 }
 }
 
+/// Runs a race unguarded until it is won: on a busy machine the two threads may not meet in one
+/// run of a few milliseconds.
+pub fn until_it_wins(attack: &Program, won: impl Fn(&Outcome) -> bool) -> bool {
+    (0..50).any(|_| won(&attack.plain()))
+}
+
+/// A race against a guard that looks, decides and lets the call go on (`bin/naive.rs`): it must refuse
+/// what it sees and lose all the same, or the race shows nothing of a guard that wins.
+#[track_caller]
+pub fn loses(attack: &Program, call: &str, allowed: &str, lost: impl FnOnce(&Outcome) -> bool) {
+    let outcome = attack.clone().under([env!("CARGO_BIN_EXE_naive"), call, allowed]).run();
+    outcome.finished();
+    assert!(outcome.said("refused") > 0, "it does refuse what it sees\n{}", outcome.text());
+    assert!(lost(&outcome), "the race must win against a guard that loses it\n{}", outcome.text());
+}
+
+/// How many rounds a race has to be won in against such a guard.
+pub const ROUNDS_TO_WIN: &str = "20000";
+
 /// Whether this is the superuser.
 pub fn is_root() -> bool {
     // SAFETY: getuid(2) always succeeds.

@@ -1,6 +1,6 @@
 //! Code that was not there when the program was loaded.
 
-use crate::attack::{Guard, NET, fresh, rounds, text, victim};
+use crate::attack::{Guard, NET, ROUNDS_TO_WIN, fresh, loses, rounds, text, until_it_wins, victim};
 
 fnguard_attacks::tests! { "memory":
     executable, by_personality, descriptor_exchanged_while_mapping, after_an_exec_that_failed,
@@ -44,14 +44,15 @@ fn by_personality() {
 fn descriptor_exchanged_while_mapping() {
     let library = "/lib64/ld-linux-x86-64.so.2";
     let attack = victim(["map-flip", library, &rounds().to_string()]);
-    let plain = attack.plain();
-    assert!(plain.said("ran") > 0, "{}", plain.text());
+    assert!(until_it_wins(&attack, |plain| plain.said("ran") > 0), "unguarded both are mapped");
     let guarded = attack.under_guard(NET);
     assert_eq!((guarded.said("mapped"), guarded.said("ran")), (0, 0));
     assert_eq!(guarded.posture()["controls"]["exec_memory"], "held");
     let files = attack.under_guard("[memory]\nexecutable = \"files\"\n");
     assert!(files.said("mapped") > 0, "{}", files.text());
     assert_ne!(files.posture()["controls"]["exec_memory"], "held", "{} ran", files.said("ran"));
+    let longer = victim(["map-flip", library, ROUNDS_TO_WIN]).limit(std::time::Duration::from_secs(300));
+    loses(&longer, "map", "/usr/", |naive| naive.said("ran") > 0);
 }
 
 /// A load phase is the new image's: an exec that fails opens none.

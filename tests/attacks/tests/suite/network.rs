@@ -1,7 +1,8 @@
 //! Reaching an address that no rule allows.
 
-use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, fresh, rounds, text, victim};
-use fnguard_attacks::program::Program;
+use crate::attack::{
+    ALLOWED, FORBIDDEN, Guard, NET, ROUNDS_TO_WIN, fresh, loses, rounds, text, until_it_wins, victim,
+};
 use fnguard_attacks::sink::{Tcp, Udp, Unix, UnixDatagrams};
 
 fnguard_attacks::tests! { "network":
@@ -174,15 +175,6 @@ fn stream_reconnect() {
     guarded.only_record("network", "connect", &second.address.to_string());
 }
 
-/// Runs a race unguarded until it is won: on a busy machine the two threads may not meet in one
-/// run of a few milliseconds.
-fn until_it_wins(attack: &Program, won: impl Fn() -> bool) -> bool {
-    (0..50).any(|_| {
-        attack.plain();
-        won()
-    })
-}
-
 /// Under a guard that lets the call go on after it has looked, this wins: see `notifications`.
 fn address_exchanged_while_connecting() {
     let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
@@ -190,7 +182,7 @@ fn address_exchanged_while_connecting() {
     let attack =
         victim(["connect-flip", &allowed.address.to_string(), &forbidden.address.to_string(), &rounds])
             .limit(std::time::Duration::from_secs(300));
-    let plain = until_it_wins(&attack, || !forbidden.datagrams().is_empty());
+    let plain = until_it_wins(&attack, |_| !forbidden.datagrams().is_empty());
     assert!(plain, "unguarded it reaches both");
     allowed.datagrams();
     let guarded = attack.under_guard(NET);
@@ -205,12 +197,16 @@ fn message_address_exchanged() {
     let attack =
         victim(["sendmsg-flip", &allowed.address.to_string(), &forbidden.address.to_string(), &rounds])
             .limit(std::time::Duration::from_secs(300));
-    assert!(until_it_wins(&attack, || !forbidden.datagrams().is_empty()), "unguarded it reaches both");
+    assert!(until_it_wins(&attack, |_| !forbidden.datagrams().is_empty()), "unguarded it reaches both");
     allowed.datagrams();
     let guarded = attack.under_guard(NET);
     assert!(forbidden.datagrams().is_empty());
     assert!(!allowed.datagrams().is_empty());
     guarded.one_record("network", "sendmsg", &forbidden.address.to_string());
+    let (good, bad) = (allowed.address.to_string(), forbidden.address.to_string());
+    let longer =
+        victim(["sendmsg-flip", &good, &bad, ROUNDS_TO_WIN]).limit(std::time::Duration::from_secs(300));
+    loses(&longer, "send", &good, |_| !forbidden.datagrams().is_empty());
 }
 
 /// One address, allowed for datagrams only, and a descriptor that is now of one kind and now of
@@ -221,11 +217,14 @@ fn descriptor_exchanged() {
     let _udp = Udp::at(&to);
     let attack = victim(["connect-descriptor-flip", &to, &to, &rounds().to_string()])
         .limit(std::time::Duration::from_secs(300));
-    assert!(until_it_wins(&attack, || sink.connections() > 0), "unguarded it connects");
+    assert!(until_it_wins(&attack, |_| sink.connections() > 0), "unguarded it connects");
     let rule = format!("[network]\nallow = [\"udp/{to}\"]\n");
     let guarded = attack.under_guard(&rule);
     assert_eq!(sink.connections(), 0);
     assert!(guarded.said("went") > 0, "the datagram half is allowed\n{}", guarded.text());
+    let longer = victim(["connect-descriptor-flip", &to, &to, ROUNDS_TO_WIN])
+        .limit(std::time::Duration::from_secs(300));
+    loses(&longer, "kind", "datagram", |_| sink.connections() > 0);
 }
 
 /// In a datagram AF_UNSPEC is AF_INET to the kernel.

@@ -1,7 +1,7 @@
 //! Notified calls: performed once, on what was looked at; and the proof that the races of this
 //! suite win where a guard looks first and lets the call go on.
 
-use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, fresh, rounds, text, victim};
+use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, ROUNDS_TO_WIN, fresh, loses, rounds, text, victim};
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::Program;
 use fnguard_attacks::sink::Udp;
@@ -17,12 +17,9 @@ sends_are_made_once, binds_are_made_once, unreadable_pointers, lying_lengths }
 fn naive_guard_loses() {
     let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
     let good = allowed.address.to_string();
-    let attack = victim(["connect-flip", &good, &forbidden.address.to_string(), "20000"])
+    let attack = victim(["connect-flip", &good, &forbidden.address.to_string(), ROUNDS_TO_WIN])
         .limit(Duration::from_secs(120));
-    let outcome = attack.under([env!("CARGO_BIN_EXE_naive"), "connect", &good]).run();
-    outcome.finished();
-    assert!(outcome.said("refused") > 0, "it does refuse what it sees\n{}", outcome.text());
-    assert!(!forbidden.datagrams().is_empty(), "the race must win here\n{}", outcome.text());
+    loses(&attack, "connect", &good, |_| !forbidden.datagrams().is_empty());
 }
 
 /// A listener that counts and lets go at once.

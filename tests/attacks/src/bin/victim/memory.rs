@@ -104,8 +104,9 @@ fn personality() {
 /// A sibling thread exchanges what a number means, an installed library or a file of memory, while
 /// it is mapped.
 fn map_flip(library: &str, rounds: &str) {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     static STOP: AtomicBool = AtomicBool::new(false);
+    static TURNS: AtomicU64 = AtomicU64::new(0);
     const NUMBER: i32 = 200;
     let rounds: usize = rounds.parse().expect("a number");
     let library = CString::new(library).expect("no NUL");
@@ -116,6 +117,7 @@ fn map_flip(library: &str, rounds: &str) {
     call!(SYS_dup2, installed, NUMBER);
     let flipper = std::thread::spawn(move || {
         while !STOP.load(Ordering::Relaxed) {
+            TURNS.fetch_add(1, Ordering::Relaxed);
             for from in [memory, installed] {
                 call!(SYS_dup2, from, NUMBER);
                 for _ in 0..200 {
@@ -124,7 +126,11 @@ fn map_flip(library: &str, rounds: &str) {
             }
         }
     });
-    let (mut mapped, mut ran) = (0, 0);
+    // Without the other thread there is no race.
+    while TURNS.load(Ordering::Relaxed) < 100 {
+        std::thread::yield_now();
+    }
+    let (mut mapped, mut ran, mut refused) = (0, 0, 0);
     for _ in 0..rounds {
         let at = call!(SYS_mmap, 0, 4096, READ | EXECUTE, libc::MAP_PRIVATE, NUMBER, 0);
         if at > 0 {
@@ -134,10 +140,13 @@ fn map_flip(library: &str, rounds: &str) {
                 ran += i64::from(runs(at) == 42);
             }
             call!(SYS_munmap, at, 4096);
+        } else {
+            refused += 1;
         }
     }
     STOP.store(true, Ordering::Relaxed);
     let _ = flipper.join();
     say("mapped", mapped);
+    say("refused", refused);
     say("ran", ran);
 }

@@ -175,13 +175,17 @@ fn descriptor_flip(udp_allowed: &str, tcp_forbidden: &str, rounds: &str) {
         }
     });
     wait_for(&TURNS);
-    let mut went = 0;
+    let (mut went, mut refused) = (0, 0);
     for _ in 0..rounds {
-        went += i64::from(call!(SYS_connect, NUMBER, bytes.as_ptr(), bytes.len()) == 0);
+        match call!(SYS_connect, NUMBER, bytes.as_ptr(), bytes.len()) {
+            0 => went += 1,
+            errno => refused += i64::from(errno == -13),
+        }
     }
     STOP.store(true, Ordering::Relaxed);
     let _ = flipper.join();
     say("went", went);
+    say("refused", refused);
 }
 
 /// Interrupts by a signal again and again; whether system calls are restarted is the handler's word.
@@ -380,13 +384,17 @@ fn send_flip(allowed: &str, forbidden: &str, rounds: &str) {
     let iov = [data.as_ptr() as u64, 1u64];
     let header = [at as u64, length as u64, iov.as_ptr() as u64, 1, 0, 0, 0, 0];
     wait_for(&TURNS);
-    let mut went = 0;
+    let (mut went, mut refused) = (0, 0);
     for _ in 0..rounds {
-        went += i64::from(call!(SYS_sendmsg, socket, header.as_ptr(), 0) == 1);
+        match call!(SYS_sendmsg, socket, header.as_ptr(), 0) {
+            1 => went += 1,
+            _ => refused += 1,
+        }
     }
     STOP.store(true, Ordering::Relaxed);
     let _ = flipper.join();
     say("went", went);
+    say("refused", refused);
 }
 
 /// Control messages that choose another way than the address.
