@@ -19,11 +19,13 @@ pub(super) fn map(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bla
         // pinned while its thread waits, so that no other of its id is meant.
         let pinned = crate::sys::process::open_pidfd(process, false).map_err(Blame::Guard)?;
         caller.check()?;
-        let _ = crate::sys::process::signal_pidfd(pinned.as_fd(), libc::SIGKILL);
-        return Ok(Refused::new(Control::Exec, "exec.allow", Errno(libc::EACCES))
+        // The record first: nothing can be read of a process that has ended.
+        let refused = Refused::new(Control::Exec, "exec.allow", Errno(libc::EACCES))
             .program(arbiter.images.image_of(process))
             .detail("the image is none of the allowed programs; killed before it ran".to_owned())
-            .report(arbiter, caller, crate::report::Action::Blocked));
+            .report(arbiter, caller, crate::report::Action::Blocked);
+        let _ = crate::sys::process::signal_pidfd(pinned.as_fd(), libc::SIGKILL);
+        return Ok(refused);
     }
     if arbiter.policy.memory.executable == Executable::Any {
         return Ok(Outcome::Proceed(Proceed::PolicyAny));

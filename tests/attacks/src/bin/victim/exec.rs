@@ -141,7 +141,7 @@ fn flip(allowed: &str, forbidden: &str, rounds: &str, arguments: &[&str]) {
     while TURNS.load(Ordering::Relaxed) < 100 {
         std::thread::yield_now();
     }
-    let (mut started, mut refused) = (0, 0);
+    let (mut started, mut refused, mut killed) = (0, 0, 0);
     for _ in 0..rounds {
         let mut pid = 0i32;
         // SAFETY: as in `spawn`; the path changes while it is read, which is the point.
@@ -157,7 +157,7 @@ fn flip(allowed: &str, forbidden: &str, rounds: &str, arguments: &[&str]) {
         };
         if result == 0 {
             started += 1;
-            wait_for(i64::from(pid));
+            killed += i64::from(wait_for(i64::from(pid)) & 0x7f == i64::from(libc::SIGKILL));
         } else {
             refused += 1;
         }
@@ -167,6 +167,7 @@ fn flip(allowed: &str, forbidden: &str, rounds: &str, arguments: &[&str]) {
     drop(kept);
     say("started", started);
     say("refused", refused);
+    say("killed", killed);
 }
 
 /// A child writes a file: it lived.
