@@ -169,22 +169,45 @@ fn script() {
     assert!(file.exists(), "{}", allowed.text());
 }
 
-/// A library of the attacker's in an allowed program.
+/// A library of the attacker's in an allowed program: one that lies where the function may write is not
+/// mapped; another is, as the function's own would be, and does what the policy lets the function do.
 fn preload() {
-    let file = fresh("trace");
+    let sink = Tcp::on(FORBIDDEN);
+    let (written, installed) = (fresh("written"), fresh("installed"));
+    for folder in [&written, &installed] {
+        std::fs::create_dir(folder).expect("a directory");
+    }
+    let file = written.join("trace");
     let source = format!(
-        "#include <fcntl.h>\n#include <unistd.h>\n\
-         __attribute__((constructor)) static void run(void) {{ close(open(\"{}\", O_CREAT|O_WRONLY, 0600)); }}\n",
+        "#include <arpa/inet.h>\n#include <fcntl.h>\n#include <sys/socket.h>\n#include <unistd.h>\n\
+         __attribute__((constructor)) static void run(void) {{\n\
+         struct sockaddr_in a = {{.sin_family = AF_INET, .sin_port = htons({})}};\n\
+         inet_aton(\"{FORBIDDEN}\", &a.sin_addr);\n\
+         connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&a, sizeof a);\n\
+         close(open(\"{}\", O_CREAT | O_WRONLY, 0600)); }}\n",
+        sink.address.port(),
         text(&file)
     );
     let library = c_program(&source, &["-shared", "-fPIC"]);
-    let variable = format!("LD_PRELOAD={}", text(&library));
-    let attack = victim(["spawn-with", &variable, "/usr/bin/true"]);
-    attack.plain();
-    assert!(file.exists());
-    std::fs::remove_file(&file).expect("it is there");
-    let guarded = attack.under_guard(TRUE);
-    assert!(!file.exists(), "{}", guarded.text());
+    let policy = format!("{TRUE}[files]\nwrite = [\"{}\"]\n", text(&written));
+    for (folder, is_loaded) in [(&written, false), (&installed, true)] {
+        let place = folder.join("library.so");
+        std::fs::copy(&library, &place).expect("a copy");
+        let attack = victim(["spawn-with", &format!("LD_PRELOAD={}", text(&place)), "/usr/bin/true"]);
+        attack.plain();
+        assert!(file.exists());
+        std::fs::remove_file(&file).expect("it is there");
+        assert_eq!(sink.connections(), 1, "unguarded it reaches whom it wants");
+        let guarded = attack.under_guard(&policy);
+        assert_eq!(sink.connections(), 0, "{}", guarded.text());
+        assert_eq!(file.exists(), is_loaded, "{}", guarded.text());
+        if is_loaded {
+            guarded.only_record("network", "connect", &sink.address.to_string());
+            std::fs::remove_file(&file).expect("it is there");
+        } else {
+            guarded.only_record("memory", "mmap", "protection 0x5");
+        }
+    }
 }
 
 fn fork_without_exec() {
