@@ -3,6 +3,7 @@
 use crate::attack::{FORBIDDEN, Guard, NET, victim};
 use fnguard_attacks::sink::Tcp;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 fnguard_attacks::tests! { "kernel":
     every_number, no_numbers, thirty_two_bit_entry, process_options, device_commands, administration,
@@ -257,8 +258,13 @@ fn rings() {
 /// A sleep that a stop interrupts goes on by restart_syscall, which must be free.
 fn interrupted_sleep() {
     let running = victim(["sleep-through-stop"]).guard(NET).start();
+    let began = Instant::now();
     // Found when the arbiter has its child and the child sleeps.
     let function = loop {
+        if began.elapsed() > Duration::from_secs(20) {
+            running.signal(libc::SIGKILL);
+            panic!("it does not come to sleep\n{}", running.finish().text());
+        }
         let path = format!("/proc/{0}/task/{0}/children", running.id());
         let child = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<i32>().ok());
         if let Some(child) = child {
