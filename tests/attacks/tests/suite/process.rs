@@ -210,11 +210,39 @@ fn first_thread_gone() {
     assert_eq!(sink.connections(), 0);
     assert!(guarded.said("connect") < 0);
     guarded.only_record("network", "connect", &sink.address.to_string());
+    // Allowed where the kernel opens a thread of its own (PIDFD_THREAD, Linux 6.9); below it is refused,
+    // and said.
     let allowed = Tcp::on(ALLOWED);
-    let guarded = victim(["leader-exits", &allowed.address.to_string()]).under_guard(NET);
-    // Allowed where the kernel tells threads apart (6.9), and never more than that.
-    assert!(allowed.connections() <= 1);
-    assert!(guarded.said("connect") == 0 || guarded.records("violation").len() == 1, "{}", guarded.text());
+    let to = allowed.address.to_string();
+    let attack = victim(["leader-exits", &to]).guard(NET);
+    let without = format!("{}@1&{PIDFD_THREAD}={}", libc::SYS_pidfd_open, libc::EINVAL);
+    let older = attack.clone().under([env!("CARGO_BIN_EXE_impose"), &without, "--"]);
+    for (guarded, opens_threads) in [(attack, opens_threads()), (older, false)] {
+        let outcome = guarded.run();
+        outcome.finished();
+        assert_eq!(allowed.connections(), usize::from(opens_threads), "{}", outcome.text());
+        if opens_threads {
+            assert_eq!(outcome.no_record().said("connect"), 0);
+        } else {
+            assert_eq!(outcome.said("connect"), -i64::from(libc::EACCES), "{}", outcome.text());
+            outcome.only_record("guard", "connect", "could not be read");
+        }
+    }
+}
+
+const PIDFD_THREAD: i32 = libc::O_EXCL;
+
+/// Whether pidfd_open(2) takes a thread that is not its process's first.
+fn opens_threads() -> bool {
+    let opened = std::thread::spawn(|| {
+        // SAFETY: a descriptor of our own, which is closed again.
+        unsafe {
+            let thread = libc::syscall(libc::SYS_gettid);
+            let pidfd = libc::syscall(libc::SYS_pidfd_open, thread, PIDFD_THREAD) as i32;
+            pidfd >= 0 && libc::close(pidfd) == 0
+        }
+    });
+    opened.join().expect("a thread")
 }
 
 fn made_unreadable() {
