@@ -20,7 +20,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("threads", [path]) => threads(path),
         ("links", [name]) => links(name),
         ("inherited", [from, to]) => inherited(from, to),
-        ("orphan", [path, to]) => orphan(path, to),
+        ("orphan", [gate, file, to]) => orphan(gate, file, to),
         ("relatives", []) => relatives(),
         _ => return false,
     }
@@ -285,23 +285,28 @@ fn threads(path: &str) {
 }
 
 /// A child that goes on when its parent, the function, has ended: when the FIFO ends it connects,
-/// and writes what came of it into a file.
-fn orphan(path: &str, to: &str) {
-    let (ready, result) = (format!("{path}.ready"), format!("{path}.result"));
+/// and says what came of it in a file that was opened before.
+fn orphan(gate: &str, file: &str, to: &str) {
+    let mut pipe = [0i32; 2];
+    call!(SYS_pipe2, pipe.as_mut_ptr(), 0);
     let pid = call!(SYS_fork);
     say("fork", pid.min(1));
     if pid == 0 {
-        let _ = std::fs::write(&ready, call!(SYS_getpid).to_string());
-        let _ = std::fs::read(path);
+        let file = std::ffi::CString::new(file).expect("no NUL");
+        let opened = call!(SYS_openat, libc::AT_FDCWD, file.as_ptr(), libc::O_WRONLY | libc::O_CREAT, 0o600);
+        let own = format!("{} ", call!(SYS_getpid));
+        call!(SYS_write, opened, own.as_ptr(), own.len());
+        call!(SYS_write, pipe[1], b"!".as_ptr(), 1);
+        let _ = std::fs::read(gate);
         let bytes = crate::raw::address(to);
         let socket = crate::raw::socket_for(&bytes, libc::SOCK_STREAM);
-        let answer = call!(SYS_connect, socket, bytes.as_ptr(), bytes.len());
-        let file = std::ffi::CString::new(result).expect("no NUL");
-        let opened = call!(SYS_openat, libc::AT_FDCWD, file.as_ptr(), libc::O_WRONLY | libc::O_CREAT, 0o600);
-        let text = format!("{answer} {opened}");
-        call!(SYS_write, opened, text.as_ptr(), text.len());
+        let answer = call!(SYS_connect, socket, bytes.as_ptr(), bytes.len()).to_string();
+        call!(SYS_write, opened, answer.as_ptr(), answer.len());
         call!(SYS_exit_group, 0);
     }
+    // It is there when it has said so.
+    let mut byte = 0u8;
+    call!(SYS_read, pipe[0], &raw mut byte, 1);
 }
 
 /// Links to the arbiter by the hundred, packets of garbage, requests whose answers nobody reads;
