@@ -81,7 +81,7 @@ enum Between {
 }
 
 /// The longest gap between two pairs: a column of text, a line end and an offset.
-const LONGEST_GAP: u8 = 64;
+pub(super) const LONGEST_GAP: u8 = 64;
 
 impl Hex {
     fn read(&mut self, byte: u8, at: u64) -> Step {

@@ -41,7 +41,8 @@ pub(super) fn is_word(byte: u8) -> bool {
 
 /// The longest stretch between two bytes that means nothing, such as a line end and an indent.
 const LONGEST_GAP: u8 = 24;
-/// The most bytes of text that an escape has before its last: `\ud83d\ude0`, or a gap; escapes nest.
+/// The most bytes of text that an escape has before its last: a gap, or `\ud83d\ude0` with its digits
+/// escaped. What takes more is not followed.
 pub(super) const MAX_ESCAPE_HELD: u64 = 2 * 24;
 /// The bytes on which a text has several readings.
 pub(super) const FORKING: [u8; 13] =

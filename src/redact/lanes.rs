@@ -146,13 +146,14 @@ pub(super) fn covered(strong: &Automaton, id: NodeId, start: impl Fn(u64) -> u64
 }
 
 /// What is live, when the automaton stands at `id` and the next byte's `mask` bits are `bits`.
-/// `start` gives the place of an ending by its depth, `partial` that of the byte in the making.
+/// `start` gives the place of an ending by its depth, `partial` that of the byte in the making;
+/// `end` is where the last whole byte ends, which is what decides whether a match was reported.
 pub(super) fn live(
     automaton: &Automaton,
     id: NodeId,
     (mask, bits): (u8, u8),
     start: impl Fn(u64) -> u64,
-    partial: u64,
+    (end, partial): (u64, u64),
     now: u64,
 ) -> Option<Live> {
     if automaton.is_empty() {
@@ -164,7 +165,7 @@ pub(super) fn live(
     if begins >= now {
         return None;
     }
-    let settled = node.settled || now - begins >= SETTLED_TEXT;
+    let settled = node.settled || end.saturating_sub(begins) >= SETTLED_TEXT;
     let masked = if settled { None } else { automaton.ending(id, |node| node.identifying) }.map(|id| {
         let node = automaton.node(id);
         // What is a match already needs no mask; of the byte after it nothing is known worth one.
@@ -274,7 +275,8 @@ impl HexLane {
             let half = now % 2 != phase;
             let partial = now - u64::from(half);
             let known = if half { (0xf0, self.digits << 4) } else { (0, 0) };
-            live(strong, node, known, |depth| partial.saturating_sub(2 * depth), partial, now).map(&mut each);
+            live(strong, node, known, |depth| partial.saturating_sub(2 * depth), (partial, partial), now)
+                .map(&mut each);
         }
     }
 }
@@ -349,8 +351,14 @@ impl DigitLane {
     fn live(&self, strong: &Automaton, now: u64, mut each: impl FnMut(Live)) {
         for Thread { decoder, walk, .. } in &self.threads {
             let partial = decoder.partial(now);
-            let found =
-                live(strong, walk.node, decoder.known_bits(), |depth| walk.place(depth), partial, now);
+            let found = live(
+                strong,
+                walk.node,
+                decoder.known_bits(),
+                |depth| walk.place(depth),
+                (walk.end, partial),
+                now,
+            );
             // What stands after a byte is no part of the form, unless another follows.
             let held_from = |live: &Live| if live.settled { partial.min(walk.end) } else { live.held_from };
             let masked = |live: &Live| {
@@ -440,7 +448,8 @@ impl Base64Lane {
             let mask = if digits == 0 { 0 } else { 0xff_u8 << (8 - known_bits) };
             let known = (mask, (u32::from(self.digits) << (8 - known_bits)) as u8 & mask);
             let partial = if digits == 1 { now - 1 } else { now };
-            live(strong, node, known, |depth| place(phase, now, depth), partial, now).map(&mut each);
+            live(strong, node, known, |depth| place(phase, now, depth), (partial, partial), now)
+                .map(&mut each);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! which every byte becomes digits are [`lanes`](super::lanes)'s matter.
 
 use super::automaton::{Automaton, NodeId, ROOT, SETTLED_DEPTH};
-use super::forms::{self, Escape, Read};
+use super::forms::{self, Escape, MAX_ESCAPE_HELD, Read};
 use super::lanes::{FOLLOWED, Live, Match, SETTLED_TEXT, covered, live};
 
 /// How many readings of the escapes are followed at once; of more, the shortest are given up.
@@ -83,9 +83,7 @@ impl Reader<'_> {
     /// Takes a byte, which stands from `start` on, into a reading, in every way in which it may be meant.
     fn feed(&mut self, mut reading: Reading, byte: u8, start: u64) {
         if let Some(escape) = reading.opens(self.strong, byte, start) {
-            let mut escaped = reading.clone();
-            escaped.push(escape);
-            self.admit(escaped);
+            self.go_on(reading.clone(), escape);
         }
         let Some(escape) = reading.pop() else {
             if let Some(meant) = self.stands_for(&reading, byte) {
@@ -97,10 +95,7 @@ impl Reader<'_> {
             return self.admit(reading);
         };
         match escape.read(byte) {
-            Read::More(more) => {
-                reading.push(more);
-                self.admit(reading);
-            }
+            Read::More(more) => self.go_on(reading, more),
             Read::Done([byte, ..], 1) => self.feed(reading, byte, escape.start),
             Read::Done(bytes, len) => {
                 // A character outside ASCII completes no escape.
@@ -110,14 +105,23 @@ impl Reader<'_> {
                 }
             }
             Read::Either(done, more) => {
-                let mut longer = reading.clone();
-                longer.push(more);
-                self.admit(longer);
+                self.go_on(reading.clone(), more);
                 self.feed(reading, done, escape.start);
             }
             Read::Nothing => self.admit(reading),
             Read::Before => self.feed(reading, byte, start),
             Read::Not => {}
+        }
+    }
+
+    /// Follows a reading in which an escape begins or goes on, unless that takes more text than a program
+    /// would write for one byte: digits may be escaped themselves, and gaps follow each other.
+    fn go_on(&mut self, mut reading: Reading, escape: Escape) {
+        let outermost = reading.open.first().copied().flatten().unwrap_or(escape);
+        let from = if reading.node == ROOT { outermost.start } else { reading.end };
+        if self.end.saturating_sub(from) <= MAX_ESCAPE_HELD {
+            reading.push(escape);
+            self.admit(reading);
         }
     }
 
@@ -143,7 +147,7 @@ impl Reader<'_> {
 }
 
 /// Adds a reading to those that are followed. Equal ones become one, which remembers the earliest
-/// place of each byte; one that has decoded nothing of a secret tells no more than any other.
+/// place of each byte, and the earliest end; one that has decoded nothing of a secret tells no more than any other.
 pub(super) fn admit(readings: &mut Vec<Reading>, reading: Reading, strong: &Automaton) {
     let open = reading.open;
     let same_escape = |other: &&mut Reading| is_open_like(&other.open, &open);
@@ -153,6 +157,7 @@ pub(super) fn admit(readings: &mut Vec<Reading>, reading: Reading, strong: &Auto
             let earliest = equal.place(back).min(reading.place(back));
             equal.set_place(back, earliest);
         }
+        equal.end = equal.end.min(reading.end);
         return;
     }
     if let Some(other) = readings.iter_mut().find(same_escape) {
@@ -266,7 +271,7 @@ impl Reading {
 
     pub(super) fn live(&self, strong: &Automaton, now: u64) -> Option<Live> {
         let partial = self.open.iter().flatten().map(|escape| escape.start).min().unwrap_or(now);
-        let found = live(strong, self.node, (0, 0), |depth| self.place(depth), partial, now)?;
+        let found = live(strong, self.node, (0, 0), |depth| self.place(depth), (self.end, partial), now)?;
         // What may mean nothing tells nothing.
         let gap = self.open.iter().flatten().all(|escape| escape.is_gap());
         let masked = found

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::digits::LONGEST_GAP;
 use super::forms::MAX_ESCAPE_HELD;
-use super::lanes::{Lanes, Match};
+use super::lanes::{Lanes, Match, SETTLED_TEXT};
 use super::matcher::{Count, Matcher, Tables};
 
 /// The most bytes that a stream ever holds back.
-pub const MAX_PENDING: usize = 256;
+pub const MAX_PENDING: usize = 320;
 /// How much text is taken in at once.
 const PIECE: usize = 4096;
 
@@ -93,7 +94,7 @@ impl Stream {
     /// Takes in bytes, and adds to `out` what may go out: all but what may be part of a secret.
     ///
     /// The matcher may be another one than before. What is held back is searched with the new one,
-    /// and a secret of which a part has gone by is recognized, as far as 256 bytes back or as the
+    /// and a secret of which a part has gone by is recognized, as far as 320 bytes back or as the
     /// former matcher knew.
     pub fn push(&mut self, matcher: &Matcher, input: &[u8], out: &mut Vec<u8>) {
         let tables = Arc::clone(matcher.tables());
@@ -305,5 +306,7 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-// A beginning is a match once it takes 240 bytes; an escape or a gap in the making is less than that.
-const _: () = assert!(240 <= MAX_PENDING && MAX_ESCAPE_HELD <= MAX_PENDING as u64);
+// A beginning is a match once its bytes take that much text; after them may stand an escape in the making, or
+// a gap between two of them.
+const _: () = assert!(SETTLED_TEXT + MAX_ESCAPE_HELD <= MAX_PENDING as u64);
+const _: () = assert!(SETTLED_TEXT + LONGEST_GAP as u64 + 2 <= MAX_PENDING as u64);
