@@ -158,7 +158,7 @@ toolchain_is_new_enough() {
 # What every platform without the guard gets, by its cfg, since no other target can be built here: the library without a
 # warning, and a guarded program that runs, and says that nothing is guarded; with real events waiting, a release build refuses.
 other_platforms() {
-    export FNGUARD_OTHER_PLATFORM=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/other
+    export FNGUARD_OTHER_PLATFORM=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/other CARGO_PROFILE_RELEASE_OPT_LEVEL=0
     cargo clippy --locked --package fnguard -- -D warnings
     local profile program status=0 said=$logs/elsewhere.stderr
     for profile in dev release; do
