@@ -132,53 +132,50 @@ fn interposed(maps: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Addresses of libc functions as this program resolves them.
-fn libc_functions() -> [(&'static str, usize); 38] {
+/// libc's functions that the library and Rust's own use, with their addresses as this program resolves them: a
+/// test compares with what a guarded program links.
+fn libc_functions() -> Vec<(&'static str, usize)> {
     macro_rules! functions {
         ($($name:ident),+ $(,)?) => {
             [$((stringify!($name), libc::$name as *const () as usize)),+]
         };
     }
-    functions!(
-        malloc,
-        calloc,
-        realloc,
-        free,
-        posix_memalign,
-        memcpy,
-        memmove,
-        memset,
-        memcmp,
-        strlen,
-        read,
-        write,
-        writev,
-        close,
-        open,
-        poll,
-        ioctl,
-        fcntl,
-        mmap,
-        munmap,
-        mprotect,
-        socket,
-        connect,
-        bind,
-        listen,
-        accept4,
-        recv,
-        recvfrom,
-        send,
-        sendto,
-        setsockopt,
-        getsockname,
-        pthread_create,
-        pthread_self,
-        pthread_sigmask,
-        sigaltstack,
-        syscall,
-        clock_gettime,
-    )
+    let mut all = Vec::with_capacity(96);
+    all.extend(functions!(malloc, calloc, realloc, free, posix_memalign));
+    all.extend(functions!(memcpy, memmove, memset, memcmp, strlen, strerror_r));
+    all.extend(functions!(open, close, read, write, writev, readlink, realpath, getcwd, dup, pipe2));
+    all.extend(functions!(poll, ioctl, fcntl, mmap, munmap, mprotect));
+    all.extend(functions!(socket, connect, bind, listen, accept4, shutdown));
+    all.extend(functions!(recv, recvfrom, send, sendto, setsockopt, getsockopt, getsockname));
+    all.extend(functions!(pthread_create, pthread_self, pthread_join, pthread_detach, pthread_setname_np));
+    all.extend(functions!(pthread_attr_init, pthread_attr_destroy, pthread_attr_setstacksize));
+    all.extend(functions!(pthread_attr_getstack, pthread_attr_getguardsize, pthread_getattr_np));
+    all.extend(functions!(pthread_key_create, pthread_key_delete, pthread_setspecific));
+    all.extend(functions!(pthread_sigmask, sigaltstack, sigaction, signal, pause));
+    all.extend(functions!(syscall, clock_gettime, getrandom, gettid, sysconf, getauxval));
+    all.extend(functions!(getenv, setenv, exit, abort, dlsym, dl_iterate_phdr));
+    all.push(("__errno_location", libc::__errno_location as *const () as usize));
+    // Under these names in glibc only.
+    #[cfg(target_env = "gnu")]
+    {
+        all.extend(functions!(mallopt, mmap64, open64, fstat64, stat64, lseek64, statx));
+        all.push(("bcmp", bcmp as *const () as usize));
+        all.push(("__cxa_thread_atexit_impl", __cxa_thread_atexit_impl as *const () as usize));
+    }
+    all
+}
+
+// What the compiler and Rust's library call, and the crate libc does not name.
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)] // Only their addresses are taken.
+unsafe extern "C" {
+    fn bcmp();
+    fn __cxa_thread_atexit_impl();
+}
+
+/// The names of the functions that are looked at.
+pub fn libc_function_names() -> Vec<&'static str> {
+    libc_functions().into_iter().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

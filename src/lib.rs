@@ -146,6 +146,8 @@ pub mod __private {
         Site, TextsOfBox, TextsOfDebug, TextsOfDisplay, TextsOfDyn, TextsOfError, TextsOfNothing,
         WithoutContext, main, once, request_id,
     };
+    #[cfg(guarded_platform)]
+    pub use crate::inventory::libc_function_names;
     pub use crate::note::Note;
     pub use crate::start::Registration;
 }

@@ -8,6 +8,9 @@ mod fixture;
 
 use fixture::shown::{posture, records, refusal, said};
 use fixture::{Fixture, programs};
+use object::Endianness;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader as _, Sym as _};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
@@ -248,6 +251,68 @@ fn symbols_in_place_of_libcs_are_gone_past_and_named() {
         &["read from ", "syscall from ", "/strict"],
     );
     assert!(!sink.reached());
+}
+
+/// What a guarded program links of libc's that the arbiter never calls, with the reason.
+const NOT_LOOKED_AT: [(&str, &str); 6] = [
+    ("_ITM_", "of transactional memory, which nothing here uses"),
+    ("__gmon_start__", "of profiling, which nothing here uses"),
+    ("__libc_start_main", "is called before everything"),
+    ("__cxa_finalize", "is called by exit(3), and the arbiter ends without it"),
+    ("__tls_get_addr", "is the dynamic linker's own"),
+    ("environ", "is data"),
+];
+
+/// Every function that a guarded program takes from libc is looked at: what the arbiter calls of them
+/// would otherwise be somebody else's code, run in the arbiter, and nobody would say so.
+#[test]
+fn every_symbol_of_libcs_is_looked_at() {
+    let programs = Programs::new("#[fnguard::guarded(policy = inline POLICY)]\nfn main() {}\n");
+    let program = std::fs::read(programs.get("guarded")).unwrap();
+    let linked = imported(&program);
+    assert!(linked.len() > 60 && linked.contains(&"malloc".to_owned()), "{linked:?}");
+    let looked_at = fnguard::__private::libc_function_names();
+    let other_names = [("__xpg_strerror_r", "strerror_r")];
+    for name in linked {
+        let name = other_names.iter().find(|(other, _)| *other == name).map_or(&*name, |(_, name)| name);
+        let excused = NOT_LOOKED_AT.iter().any(|(start, _)| name.starts_with(start));
+        assert!(excused || looked_at.contains(&name), "{name} is linked and not looked at");
+    }
+}
+
+/// The functions that a program takes from libraries, but for the unwinder's, which the arbiter ends before.
+fn imported(program: &[u8]) -> Vec<String> {
+    let header = FileHeader64::<Endianness>::parse(program).unwrap();
+    let endian = header.endian().unwrap();
+    let sections = header.sections(endian, program).unwrap();
+    let symbols = sections.symbols(endian, program, object::elf::SHT_DYNSYM).unwrap();
+    let undefined = symbols.iter().filter(|symbol| symbol.is_undefined(endian));
+    undefined
+        .map(|symbol| String::from_utf8(symbols.symbol_name(endian, symbol).unwrap().to_vec()).unwrap())
+        .filter(|name| !name.is_empty() && !name.starts_with("_Unwind_"))
+        .collect()
+}
+
+/// A function that only the arbiter calls, and none of libc's own program does.
+const OF_THE_ARBITER: &str = r#"
+use std::ffi::c_int;
+
+#[unsafe(no_mangle)]
+extern "C" fn mallopt(_: c_int, _: c_int) -> c_int {
+    1
+}
+
+#[fnguard::guarded(policy = inline POLICY)]
+fn main() {}
+"#;
+
+#[test]
+fn what_only_the_arbiter_calls_is_named() {
+    let programs = Programs::new(OF_THE_ARBITER);
+    let posture = posture(&run(programs.get("guarded"), &[], &[TOKEN]));
+    let path = programs.get("guarded").display();
+    assert_eq!(posture["interposed"], serde_json::json!([format!("mallopt from {path}")]), "{posture}");
+    refused_as_foreign(&run(programs.get("strict"), &[], &[TOKEN]), &["mallopt from ", "/strict"]);
 }
 
 // A process that is there before, memory shared with it, and a socket.
