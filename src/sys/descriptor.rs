@@ -146,6 +146,8 @@ pub struct Identity {
     pub special: u64,
     /// Type and permission bits.
     pub mode: u32,
+    /// How many names the inode has; 0 for a file that was deleted or never had one.
+    pub links: u64,
 }
 
 impl Identity {
@@ -168,6 +170,7 @@ pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
         inode: status.st_ino,
         special: status.st_rdev,
         mode: status.st_mode,
+        links: status.st_nlink.into(),
     })
 }
 

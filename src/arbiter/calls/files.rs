@@ -245,9 +245,10 @@ fn descriptor_mode(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bl
     }
     let text = crate::sys::path::path_of(copy.as_fd()).map_err(Blame::Guard)?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    // A file without a name, such as a memfd, belongs to whoever made it.
+    // A file without a name, such as a memfd, belongs to whoever made it. The kernel marks such a path by a
+    // suffix that a file's name can have as well.
     if text.starts_with('/')
-        && !text.ends_with(" (deleted)")
+        && identity.links > 0
         && let Some(outcome) = settle_write(arbiter, caller, &text)
     {
         return Ok(outcome);

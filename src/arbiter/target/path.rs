@@ -4,7 +4,7 @@
 //! decides again when the call goes on, on whatever the path names then.
 
 use super::{Blame, Caller};
-use crate::sys::{Errno, path};
+use crate::sys::{Errno, descriptor, path};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -46,12 +46,17 @@ impl Given {
     pub(crate) fn behind_magic_links(&self, caller: &Caller<'_>, follow: bool) -> Option<String> {
         let path = own_entries(caller, &self.path).ok()?;
         let base = base(caller, self.directory, &path).ok()?;
-        let text = locate(base.as_fd(), &path, |base, path, last| {
+        let found = locate(base.as_fd(), &path, |base, path, last| {
             path::resolve_through_magic_links(base, path, follow || !last)
         });
-        let text = text.ok()?.1;
-        let text = text.strip_suffix(" (deleted)").unwrap_or(&text);
-        (text.starts_with('/') && !text.starts_with("/memfd:")).then(|| text.to_owned())
+        let (object, text) = found.ok()?;
+        let nameless = object.is_some_and(|object| {
+            descriptor::identify(object.as_fd()).is_ok_and(|identity| identity.links == 0)
+        });
+        // The kernel marks the path of a deleted file, where Landlock still knows its place.
+        let path = if nameless { text.strip_suffix(" (deleted)").unwrap_or(&text) } else { &text };
+        let in_memory = nameless && path.starts_with("/memfd:");
+        (path.starts_with('/') && !in_memory).then(|| path.to_owned())
     }
 }
 

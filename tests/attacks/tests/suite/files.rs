@@ -26,7 +26,7 @@ fn folders() -> (PathBuf, PathBuf) {
         std::fs::create_dir(folder).expect("a directory");
     }
     std::fs::create_dir(closed.join("folder")).expect("a directory");
-    for name in ["there", "by-descriptor", "by-root", "unlinked-by-root"] {
+    for name in ["there", "by-descriptor", "by-root", "unlinked-by-root", "named (deleted)"] {
         std::fs::write(closed.join(name), "precious").expect("a file");
     }
     (closed, open)
@@ -72,6 +72,7 @@ fn every_call() {
         "chown",
         "setxattr",
         "fchmod",
+        "fchmod-named-so",
         "reopen",
         "by-root",
         "by-thread",

@@ -321,6 +321,8 @@ fn files(directory: &str, open: &str) {
     say("setxattr", call!(SYS_setxattr, there, c"user.x".as_ptr(), c"y".as_ptr(), 1, 0));
     let readable = call!(SYS_openat, at, there, libc::O_RDONLY, 0);
     say("fchmod", call!(SYS_fchmod, readable, 0o777));
+    let named_so = call!(SYS_openat, at, path("named (deleted)").as_ptr(), libc::O_RDONLY, 0);
+    say("fchmod-named-so", call!(SYS_fchmod, named_so, 0o777));
     let c = |text: String| std::ffi::CString::new(text).expect("no NUL");
     let by_descriptor = call!(SYS_openat, at, path("by-descriptor").as_ptr(), libc::O_RDONLY, 0);
     let again = c(format!("/proc/self/fd/{by_descriptor}"));
