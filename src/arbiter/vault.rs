@@ -51,6 +51,11 @@ impl Vault {
         if !LATE_LENGTH.contains(&value.len()) {
             return Err("its value must have 8 to 8192 bytes");
         }
+        // By itself: a captured secret of the same name may be weak.
+        let alone = Matcher::build([Secret::new(name, value)]);
+        if alone.is_ok_and(|matcher| !matcher.weak().is_empty()) {
+            return Err("its value is too common to be redacted");
+        }
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         if late.iter().any(|(known, old)| known == name && old.as_slice() == value) {
             return Ok(None);
@@ -64,10 +69,6 @@ impl Vault {
         }
         late.push((name.to_owned(), Zeroizing::new(value.to_vec())));
         match self.matcher(&late) {
-            Ok(matcher) if matcher.weak().iter().any(|weak| weak.name == name) => {
-                late.pop();
-                Err("its value is too common to be redacted")
-            }
             Ok(matcher) => Ok(Some(matcher)),
             Err(_) => {
                 late.pop();
@@ -96,4 +97,29 @@ impl Vault {
 fn is_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(secrets: &[(&str, &str)]) -> Vault {
+        let mut store = Store::with_room(4096).unwrap();
+        for (name, value) in secrets {
+            store.add(name, value.as_bytes()).unwrap();
+        }
+        Vault::new(store).unwrap().0
+    }
+
+    /// A variable that was empty when the function started, and is fetched later under its name.
+    #[test]
+    fn a_weak_captured_secret_does_not_speak_for_a_late_one() {
+        let vault = vault(&[("TOKEN", "")]);
+        let matcher = vault.protect("TOKEN", b"q7mVx2LpR9dKw4Zt").unwrap().unwrap();
+        assert_eq!(matcher.redact(b"q7mVx2LpR9dKw4Zt"), b"[redacted:TOKEN]");
+        assert_eq!(
+            vault.protect("OTHER", b"password").unwrap_err(),
+            "its value is too common to be redacted"
+        );
+    }
 }
