@@ -44,7 +44,10 @@ pub(crate) fn serve_one(
     let send = |answer: &Answer<'_>| -> Result<(), Errno> {
         let bytes = Zeroizing::new(postcard::to_allocvec(answer).map_err(|_| Errno(libc::EINVAL))?);
         // MSG_DONTWAIT: a function that does not read its answers loses them; the arbiter goes on.
-        network::send_to(socket, &bytes, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, &[]).map(drop)
+        match network::send_to(socket, &bytes, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, &[]) {
+            Err(errno) if errno != Errno(libc::EAGAIN) => Err(errno),
+            _ => Ok(()),
+        }
     };
     let drop_it = |message, problem| {
         arbiter.dropped(message, problem);
