@@ -330,7 +330,14 @@ fn become_program(
     let variables: Vec<&CStr> = variables.iter().map(CString::as_c_str).collect();
     let arguments: Vec<&CStr> = launch.arguments.iter().map(CString::as_c_str).collect();
     let error = process::execute(&launch.program, &arguments, &variables);
-    let message = format!("fnguard: cannot execute {}: {error}\n", launch.program.to_string_lossy());
+    let why = match error {
+        // The launcher has found the file.
+        Errno(libc::ENOENT) => "; the interpreter that its first line or its ELF header names is not there",
+        Errno(libc::ENOEXEC) => "; it is neither an ELF program nor does it begin with #!",
+        _ => "",
+    };
+    // Not in the guard's name: this process is the function's, and the log marks what imitates a record.
+    let message = format!("{}: cannot execute: {error}{why}\n", launch.program.to_string_lossy());
     if let Some(stderr) = descriptor::borrow_number(2) {
         let _ = descriptor::write_all(stderr, message.as_bytes());
     }

@@ -140,7 +140,13 @@ fn what_the_kernel_cannot_execute() {
     std::fs::set_permissions(&path, permissions).unwrap();
     let output = stage.run(["run", "--", "./data"]);
     assert_eq!(output.status.code(), Some(126), "{}", stderr(&output));
-    assert!(others(&output).contains("cannot execute"), "{}", stderr(&output));
+    let said = others(&output);
+    assert!(said.contains("data: cannot execute: ENOEXEC; it is neither"), "{}", stderr(&output));
+    std::fs::write(&path, "#!/no/such/interpreter\n").unwrap();
+    let output = stage.run(["run", "--", "./data"]);
+    assert_eq!(output.status.code(), Some(127), "{}", stderr(&output));
+    let said = others(&output);
+    assert!(said.contains("data: cannot execute: ENOENT; the interpreter that"), "{}", stderr(&output));
 }
 
 #[test]

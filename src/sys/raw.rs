@@ -19,6 +19,7 @@ impl Errno {
             libc::EIO => "EIO",
             libc::ENXIO => "ENXIO",
             libc::E2BIG => "E2BIG",
+            libc::ENOEXEC => "ENOEXEC",
             libc::EBADF => "EBADF",
             libc::EAGAIN => "EAGAIN",
             libc::ENOMEM => "ENOMEM",
