@@ -105,16 +105,24 @@ step() {
     (set -e; timeout_for "$@") 2>&1 | tee "$logs/$name.log"
     status=${PIPESTATUS[0]}
     set -e
-    printf '%s\tstep\t%s\t%s\n' "$name" "$status" "$((SECONDS - start))" >> "$logs/steps"
+    printf '%s\t%s\t%s\t%s\n' "$name" "${KIND:-step}" "$status" "$((SECONDS - start))" >> "$logs/steps"
     say "── $name: status $status, $((SECONDS - start)) s"
 }
 
 # tests NAME COMMAND…: the same, and each test that the log names counts for itself.
-tests() {
-    local name=$1
-    step "$@"
-    wanted "$name" || return 0
-    sed -i "s/^$name\tstep/$name\ttests/" "$logs/steps"
+tests() { KIND=tests step "$@"; }
+
+# beside_start COMMAND: runs it, with its steps, beside what follows. beside_end waits for it, and shows what it wrote.
+beside_start() {
+    (renice -n 10 -p "$BASHPID" > /dev/null; "$@") > "$logs/beside.log" 2>&1 &
+    beside=$!
+}
+beside_end() {
+    local status=0
+    wait "$beside" || status=$?
+    cat "$logs/beside.log"
+    # Steps note their own failures; what ended before its steps did would be missed.
+    [ "$status" = 0 ] || printf 'beside\tstep\t%s\t0\n' "$status" >> "$logs/steps"
 }
 
 # not_run NAME REASON: named and counted, so that nobody takes it for passed.
