@@ -6,7 +6,7 @@ use super::super::target::{Blame, Caller};
 use super::refuse::Refused;
 use super::{Outcome, Proceed};
 use crate::report::Control;
-use crate::sys::{Errno, path};
+use crate::sys::{Errno, descriptor, path};
 use fnguard_policy::model::{Action, Executable, Mode};
 use std::os::fd::AsFd;
 
@@ -32,7 +32,9 @@ pub(super) fn map(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bla
     }
     let from_file = flags & libc::MAP_ANONYMOUS == 0;
     let writable = protection & libc::PROT_WRITE != 0;
-    let wanted = from_file && !writable;
+    // What is shared could be mapped a second time, by mremap(2) without a length, and that one be made writable:
+    // no program's code is.
+    let wanted = from_file && !writable && flags & libc::MAP_TYPE == libc::MAP_PRIVATE;
     match (arbiter.policy.memory.executable, phase) {
         (Executable::Files, _) if wanted && is_installed(arbiter, caller)? => {
             Ok(Outcome::Proceed(Proceed::PolicyAny))
@@ -46,17 +48,21 @@ pub(super) fn map(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bla
     }
 }
 
-/// Whether the file to be mapped is one that the function could not have made: it has a name, and
-/// the name lies where the function may not write. A memfd, a deleted file and a library dropped
-/// into /tmp are none.
+/// Whether the file to be mapped is one that the function could not have made: it is a regular file, it
+/// has a name, and the name lies where the function may not write. A device, a memfd, a deleted file and a
+/// library dropped into /tmp are none.
 fn is_installed(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<bool, Blame> {
     let file = caller.descriptor(caller.int(4))?;
+    let identity = descriptor::identify(file.as_fd()).map_err(Blame::Guard)?;
+    if identity.kind() != libc::S_IFREG || identity.links == 0 {
+        return Ok(false);
+    }
     let path = path::path_of(file.as_fd()).map_err(Blame::Guard)?;
     let path = String::from_utf8_lossy(&path).into_owned();
     let written = arbiter.policy.files.mode == Mode::Enforce
         && !arbiter.policy.files.write.iter().any(|base| base == "/")
         && arbiter.policy.decide_write(&path).action == Action::Allow;
-    Ok(path.starts_with('/') && !path.starts_with("/memfd:") && !path.ends_with(" (deleted)") && !written)
+    Ok(path.starts_with('/') && !written)
 }
 
 pub(super) fn protect(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {

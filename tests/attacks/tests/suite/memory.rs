@@ -6,8 +6,8 @@ fnguard_attacks::tests! { "memory":
     executable, by_personality, descriptor_exchanged_while_mapping, after_an_exec_that_failed,
 }
 
-const ROADS: [&str; 7] =
-    ["anonymous", "mprotect", "pkey-mprotect", "memfd", "memfd-private", "file", "file-deleted"];
+const ROADS: [&str; 8] =
+    ["anonymous", "mprotect", "pkey-mprotect", "memfd", "memfd-private", "device", "file", "file-deleted"];
 
 fn executable() {
     let attack = victim(["memory", text(&fresh("code"))]);
@@ -16,11 +16,12 @@ fn executable() {
         assert_eq!(plain.said(&format!("{road}-ran")), 42, "{road}\n{}", plain.text());
     }
     let guarded = attack.under_guard(NET);
-    for road in ROADS {
+    let of_files = attack.under_guard("[memory]\nexecutable = \"files\"\n");
+    for (outcome, road) in [&guarded, &of_files].into_iter().flat_map(|one| ROADS.map(|road| (one, road))) {
         assert!(
-            guarded.said(road) < 0 && !guarded.says(&format!("{road}-ran")),
+            outcome.said(road) < 0 && !outcome.says(&format!("{road}-ran")),
             "{road}\n{}",
-            guarded.text()
+            outcome.text()
         );
     }
     for call in ["mmap", "mprotect", "pkey_mprotect"] {

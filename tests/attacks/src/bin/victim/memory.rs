@@ -66,6 +66,16 @@ fn memory(file: &str) {
     attempt("memfd", call!(SYS_mmap, 0, 4096, READ | EXECUTE, libc::MAP_SHARED, memory, 0));
     attempt("memfd-private", call!(SYS_mmap, 0, 4096, READ | EXECUTE, libc::MAP_PRIVATE, memory, 0));
 
+    // Memory that a device shares, mapped to run, and a second time by mremap(2) to write.
+    let zero = call!(SYS_openat, libc::AT_FDCWD, c"/dev/zero".as_ptr(), libc::O_RDWR, 0);
+    let at = call!(SYS_mmap, 0, 4096, READ | EXECUTE, libc::MAP_SHARED, zero, 0);
+    if at > 0 {
+        let second = call!(SYS_mremap, at, 0, 4096, libc::MREMAP_MAYMOVE, 0);
+        call!(SYS_mprotect, second, 4096, READ | WRITE);
+        write(second);
+    }
+    attempt("device", at);
+
     // A file that the function has written.
     let mut page = CODE.to_vec();
     page.resize(4096, 0);
