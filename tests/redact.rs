@@ -587,6 +587,44 @@ fn the_reference_agrees_with_the_table() {
     }
 }
 
+/// Passwords are written in every language, and programs print them in every encoding.
+#[test]
+fn characters_beyond_ascii_in_other_encodings() {
+    for secret in
+        ["pässwörd-Zürich-4eC39Hq", "sk-4eC39HqLyjWD-é-8Zt5Ra", "пароль-4eC39-очень", "é—mixed—4eC39Hq"]
+    {
+        let matcher = Matcher::build([Secret::new("KEY", secret)]).unwrap();
+        let utf16 = |turn: fn(u16) -> [u8; 2]| -> Vec<u8> { secret.encode_utf16().flat_map(turn).collect() };
+        let ascii: String = secret
+            .chars()
+            .map(|c| match u32::from(c) {
+                0..0x80 => c.to_string(),
+                point @ ..=0xff => format!("\\x{point:02x}"),
+                point => format!("\\u{point:04x}"),
+            })
+            .collect();
+        let latin: Option<Vec<u8>> = secret.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+        let forms = [
+            ("UTF-16LE", utf16(u16::to_le_bytes)),
+            ("UTF-16BE", utf16(u16::to_be_bytes)),
+            ("Python's ascii()", ascii.into_bytes()),
+            ("Latin-1", latin.unwrap_or_else(|| secret.into())),
+        ];
+        for (form, written) in forms {
+            let text = [b"key: ".as_slice(), &written, b" end\n"].concat();
+            let out = matcher.redact(&text);
+            // UTF-16's zero beside the first or last character may stand.
+            let shown: Vec<u8> = out.into_iter().filter(|&byte| byte != 0).collect();
+            assert_eq!(
+                show(&shown),
+                "key: [redacted:KEY] end\n",
+                "{form} of {secret}: {}",
+                text.escape_ascii()
+            );
+        }
+    }
+}
+
 /// A beginning that is long enough to count while a byte of it is still in the making: what came before it
 /// is part of the match, however the text is cut.
 #[test]

@@ -15,6 +15,8 @@ pub(super) enum Step {
     End,
     /// It ends after this byte.
     Last(u8, u64),
+    /// It ends, and another begins with the byte that was complete before, from the place.
+    Anew(u8, u64),
 }
 
 /// Turns text into bytes.
@@ -225,11 +227,13 @@ pub(super) struct Spread {
     skip: u8,
     /// What stands between them.
     between: Option<u8>,
+    /// The last byte of the value, and its place.
+    last: (u8, u64),
 }
 
 impl Spread {
     pub(super) fn new(period: u8, skip: u8) -> Self {
-        Spread { period, at: 0, skip, between: None }
+        Spread { period, at: 0, skip, between: None, last: (0, 0) }
     }
 
     fn read(&mut self, byte: u8, at: u64) -> Step {
@@ -240,6 +244,7 @@ impl Spread {
         let place = self.at;
         self.at = (self.at + 1) % self.period;
         if place == 0 {
+            self.last = (byte, at);
             return Step::Byte(byte, at);
         }
         match self.between {
@@ -250,7 +255,11 @@ impl Spread {
             }
             _ => {
                 self.between = Some(byte).filter(|&byte| self.separates(byte));
-                Step::End
+                // What stood before is no part of it: `key: ` before a value in UTF-16.
+                match self.between {
+                    Some(_) if place == 1 => Step::Anew(self.last.0, self.last.1),
+                    _ => Step::End,
+                }
             }
         }
     }

@@ -319,9 +319,12 @@ impl DigitLane {
                 let end = if matches!(thread.decoder, Decoder::Number(_)) { at } else { at + 1 };
                 thread.walk.decode(strong, &[byte], (start, end), matches, work);
             }
-            let ends = matches!(step, Step::End | Step::Last(..));
+            let ends = matches!(step, Step::End | Step::Last(..) | Step::Anew(..));
             if ends {
                 thread.walk.node = ROOT;
+            }
+            if let Step::Anew(byte, start) = step {
+                thread.walk.decode(strong, &[byte], (start, start + 1), matches, work);
             }
             !(ends && thread.assumed)
         });

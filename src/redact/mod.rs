@@ -34,6 +34,7 @@
 //! | decimal numbers | `[112, 34, 115, …]`, one a line |
 //! | base64, both alphabets, three alignments, padded or not | `cCJzcy80Mg==` |
 //! | UTF-16, letters with something after each | `p " s s` |
+//! | Latin-1, and what Python's `ascii` makes of characters beyond ASCII | `\xe4` |
 //! | backwards, in capitals or small letters, ROT13, swapped in pairs: from 12 bytes on | |
 //!
 //! The last row is spent on the first secrets that have room in 12 KiB.

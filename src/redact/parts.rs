@@ -44,6 +44,7 @@ impl Parts {
         {
             self.push(own.to_vec(), 0);
         }
+        self.in_other_characters(value);
         if depth < DEEPEST {
             self.take_apart(value, depth + 1);
         }
@@ -53,6 +54,26 @@ impl Parts {
         let bytes = Zeroizing::new(bytes);
         if self.found.len() < MOST_PARTS && self.found.iter().all(|known| known.bytes != bytes) {
             self.found.push(strength::pattern(bytes, public, self.name));
+        }
+    }
+
+    /// Characters beyond ASCII in other encodings than UTF-8: as one byte each where that is possible, which is
+    /// Latin-1, what Python's `ascii` escapes, and what is left of UTF-16 without its zeros; and as UTF-16 where
+    /// it has more than zeros.
+    fn in_other_characters(&mut self, value: &[u8]) {
+        let Some(text) = std::str::from_utf8(value).ok().filter(|text| !text.is_ascii()) else { return };
+        let public = text.bytes().take(strength::public_len(value)).take_while(u8::is_ascii).count();
+        let mut bytes = Vec::with_capacity(value.len());
+        for character in text.chars() {
+            match u8::try_from(u32::from(character)) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        self.push(bytes, public);
+        if text.chars().any(|character| u32::from(character) > 0xff) {
+            self.push(text.encode_utf16().flat_map(u16::to_le_bytes).collect(), 2 * public);
+            self.push(text.encode_utf16().flat_map(u16::to_be_bytes).collect(), 2 * public);
         }
     }
 
