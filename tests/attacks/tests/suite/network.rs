@@ -1,7 +1,7 @@
 //! Reaching an address that no rule allows.
 
 use crate::attack::{
-    ALLOWED, FORBIDDEN, Guard, NET, ROUNDS_TO_WIN, fresh, loses, rounds, text, until_it_wins, victim,
+    ALLOWED, FORBIDDEN, Guard, NET, ROUNDS_TO_WIN, fresh, is_root, loses, rounds, text, until_it_wins, victim,
 };
 use fnguard_attacks::sink::{Tcp, Udp, Unix, UnixDatagrams};
 
@@ -11,7 +11,7 @@ fnguard_attacks::tests! { "network":
     address_exchanged_while_connecting, message_address_exchanged, descriptor_exchanged,
     unspecified_family_is_an_address, unspecified_family_in_a_message, unspecified_bind,
     v4_address_on_a_v6_socket, joined_datagram, joined_message, corked_datagram, segmented_datagram,
-    second_message_of_many, control_messages, descriptors_in_messages, fast_open, resolver_in_a_datagram,
+    second_message_of_many, control_messages, control_messages_that_route, descriptors_in_messages, fast_open, resolver_in_a_datagram,
     pointer_with_a_low_half_of_zero, unix_by_every_name, unix_datagrams, listening, listening_without_bind,
     unix_listening,
 }
@@ -341,6 +341,59 @@ fn control_messages() {
     // A header field of the packet's own is honest.
     victim(["control", &to, "tos"]).under_guard(NET).no_record();
     assert_eq!(sink.datagrams(), [b"with control"]);
+}
+
+/// The same for IPv6, and the mark that rules of routing go by. Routing headers the kernel may refuse by
+/// itself (those of type 2 need CONFIG_IPV6_MIP6, of type 0 none is left), and a mark from an ordinary user:
+/// the guard refuses them all, and says so.
+fn control_messages_that_route() {
+    let (v4, v6) = (Udp::on(ALLOWED), Udp::on("[2001:db8::7]"));
+    let policy = format!("[network]\nallow = [\"udp/{}\", \"udp/{}\"]\n", v4.address, v6.address);
+    for (what, sink, kind, kernel_may_refuse) in [
+        ("mark", &v4, "level 1, type 36", !is_root()),
+        ("pktinfo6", &v6, "level 41, type 50", false),
+        ("rthdr", &v6, "level 41, type 57", true),
+        ("rthdr-source", &v6, "level 41, type 57", true),
+        ("2292rthdr", &v6, "level 41, type 5", true),
+    ] {
+        let attack = victim(["control", &sink.address.to_string(), what]);
+        let before = sent();
+        let plain = attack.plain();
+        // Where there is a way around, that is where the datagram goes.
+        if plain.said("sendmsg") > 0 {
+            assert_eq!(sent(), before + 1, "{what}\n{}", plain.text());
+        } else {
+            assert!(kernel_may_refuse, "{what}\n{}", plain.text());
+            println!("{what}: not possible here, {}", plain.said("sendmsg"));
+        }
+        let (before, _) = (sent(), sink.datagrams());
+        let guarded = attack.under_guard(&policy);
+        assert_eq!((sent(), guarded.said("sendmsg")), (before, -13), "{what}\n{}", guarded.text());
+        guarded.only_record("network", "sendmsg", kind);
+    }
+    victim(["control", &v6.address.to_string(), "tclass"]).under_guard(&policy).no_record();
+    assert_eq!(v6.datagrams(), [b"with control"]);
+}
+
+/// How many datagrams this network namespace has sent, of either family.
+fn sent() -> u64 {
+    let read = |path: &str| std::fs::read_to_string(path).expect("the kernel's counters");
+    let v6: u64 = (read("/proc/net/snmp6").lines())
+        .find_map(|line| line.strip_prefix("Udp6OutDatagrams"))
+        .and_then(|value| value.trim().parse().ok())
+        .expect("a counter");
+    // Two lines, the names and the values.
+    let snmp = read("/proc/net/snmp");
+    let [names, values] = ["Udp: I", "Udp: "].map(|start| {
+        snmp.lines()
+            .rev()
+            .find(|line| line.starts_with(start))
+            .expect("a line")
+            .split(' ')
+            .collect::<Vec<_>>()
+    });
+    let at = names.iter().position(|&name| name == "OutDatagrams").expect("a column");
+    v6 + values[at].parse::<u64>().expect("a counter")
 }
 
 /// Numbers in SCM_RIGHTS would be looked up in the arbiter's table.

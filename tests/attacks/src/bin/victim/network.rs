@@ -397,6 +397,15 @@ fn send_flip(allowed: &str, forbidden: &str, rounds: &str) {
     say("refused", refused);
 }
 
+const IPV6_RTHDR: i32 = 57;
+const IPV6_2292RTHDR: i32 = 5;
+
+/// A routing header of a type, with one stop on the way (RFC 8200, RFC 6275): 2001:db8:bad::9.
+fn by_way_of(kind: u8) -> Vec<u8> {
+    let stop: std::net::Ipv6Addr = "2001:db8:bad::9".parse().expect("an address");
+    [&[0, 2, kind, 1, 0, 0, 0, 0][..], &stop.octets()].concat()
+}
+
 /// Control messages that choose another way than the address.
 fn send_control(to: &str, what: &str) {
     let zero = [0u8; 12];
@@ -420,6 +429,15 @@ fn send_control(to: &str, what: &str) {
         ]
         .concat(),
         "tos" => control(libc::SOL_IP, libc::IP_TOS, &4i32.to_ne_bytes()),
+        "mark" => control(libc::SOL_SOCKET, libc::SO_MARK, &7i32.to_ne_bytes()),
+        // Out by the first interface (struct in6_pktinfo: address, index).
+        "pktinfo6" => {
+            control(libc::SOL_IPV6, libc::IPV6_PKTINFO, &[&[0; 16][..], &1i32.to_ne_bytes()].concat())
+        }
+        "rthdr" => control(libc::SOL_IPV6, IPV6_RTHDR, &by_way_of(2)),
+        "rthdr-source" => control(libc::SOL_IPV6, IPV6_RTHDR, &by_way_of(0)),
+        "2292rthdr" => control(libc::SOL_IPV6, IPV6_2292RTHDR, &by_way_of(2)),
+        "tclass" => control(libc::SOL_IPV6, libc::IPV6_TCLASS, &4i32.to_ne_bytes()),
         _ => panic!("no such control message: {what}"),
     };
     send_message(to, "with control", &control);
