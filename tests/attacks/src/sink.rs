@@ -173,6 +173,15 @@ impl Nameserver {
     ///
     /// If the address is not this machine's.
     pub fn on(address: &str, answer: [u8; 4]) -> Self {
+        Self::answering(address, move |_| answer)
+    }
+
+    /// The same with an answer that depends on how many queries there were before.
+    ///
+    /// # Panics
+    ///
+    /// If the address is not this machine's.
+    pub fn answering(address: &str, answer: impl Fn(usize) -> [u8; 4] + Send + 'static) -> Self {
         let socket =
             UdpSocket::bind(format!("{address}:53")).unwrap_or_else(|error| panic!("{address}:53: {error}"));
         let address = socket.local_addr().expect("an address");
@@ -184,8 +193,8 @@ impl Nameserver {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                counted.fetch_add(1, Ordering::SeqCst);
-                if let Some(reply) = reply(&buffer[..length], answer) {
+                let before = counted.fetch_add(1, Ordering::SeqCst);
+                if let Some(reply) = reply(&buffer[..length], answer(before)) {
                     let _ = socket.send_to(&reply, from);
                 }
             }

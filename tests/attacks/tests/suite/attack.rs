@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// The launcher.
 pub const GUARDED: &str = env!("CARGO_BIN_EXE_guarded");
@@ -85,6 +86,43 @@ pub fn fresh(name: &str) -> PathBuf {
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("paths of ours are text")
 }
+
+/// A FIFO that holds a victim: it reads it to its end.
+pub struct Gate {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl Gate {
+    /// A gate that nobody has come to.
+    pub fn new() -> Self {
+        let path = fresh("gate");
+        let c_path = std::ffi::CString::new(text(&path)).expect("no NUL");
+        // SAFETY: a terminated path.
+        assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
+        Gate { path }
+    }
+
+    /// Waits until the victim has come; what is returned lets it go on when it is dropped.
+    #[track_caller]
+    pub fn reached(&self) -> std::fs::File {
+        use std::os::unix::fs::OpenOptionsExt;
+        let began = Instant::now();
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).custom_flags(libc::O_NONBLOCK);
+        loop {
+            // As long as nobody reads it, it can't be opened so.
+            match options.open(&self.path) {
+                Ok(file) => return file,
+                Err(error) => assert!(began.elapsed() < GATE_LIMIT, "nobody has come to the gate: {error}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// How long a victim may take to come to its gate.
+const GATE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Whether everything runs at full length.
 pub fn is_long() -> bool {

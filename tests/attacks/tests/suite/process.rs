@@ -1,6 +1,6 @@
 //! Against the arbiter, and what becomes of both processes.
 
-use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, fresh, is_root, text, victim};
+use crate::attack::{ALLOWED, FORBIDDEN, Gate, Guard, NET, fresh, is_root, text, victim};
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::{Program, Running};
 use fnguard_attacks::sink::Tcp;
@@ -257,39 +257,6 @@ fn made_unreadable() {
     guarded.one_record("network", "connect", &sink.address.to_string());
 }
 
-/// A FIFO that holds a victim until it is dropped.
-struct Gate {
-    path: std::path::PathBuf,
-}
-
-impl Gate {
-    fn new() -> Self {
-        let path = fresh("gate");
-        let c_path = std::ffi::CString::new(text(&path)).expect("no NUL");
-        // SAFETY: a terminated path.
-        assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
-        Gate { path }
-    }
-
-    /// Waits until the victim has opened it; what is returned lets it go on when it is dropped.
-    fn reached(&self) -> std::fs::File {
-        std::fs::OpenOptions::new().write(true).open(&self.path).expect("the gate")
-    }
-
-    /// Lets go on who waits there, or comes to it in ten seconds.
-    fn open(&self) {
-        use std::os::unix::fs::OpenOptionsExt;
-        let began = Instant::now();
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).custom_flags(libc::O_NONBLOCK);
-        // As long as nobody reads it, it can't be opened so.
-        while options.open(&self.path).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(10), "nobody waits at the gate");
-            std::thread::yield_now();
-        }
-    }
-}
-
 fn children(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
@@ -495,7 +462,7 @@ fn orphans_are_held() {
         let pid = std::fs::read_to_string(&file).expect("the child was there");
         let pid: i32 = pid.trim().parse().expect("a process id");
         assert!(!ends_within(pid, Duration::ZERO), "the child waits at the gate\n{}", outcome.text());
-        gate.open();
+        drop(gate.reached());
         assert!(ends_within(pid, Duration::from_secs(10)), "the child is still there");
         let said = std::fs::read_to_string(&file).expect("the child was there");
         said.split(' ').nth(1).expect("an answer").to_owned()

@@ -9,7 +9,7 @@ fnguard_attacks::tests! { "resolver": resolv_conf_rewritten, every_way_of_asking
 const NAME: &str = "orders.example";
 
 /// The program with `file` as its /etc/resolv.conf, in a mount namespace of its own.
-fn with_resolv_conf(program: Program, file: &str) -> Program {
+pub fn with_resolv_conf(program: Program, file: &str) -> Program {
     let user: &[&str] = if is_root() { &[] } else { &["-U", "-r"] };
     let mount = format!("mount --bind {file} /etc/resolv.conf && exec \"$@\"");
     let words: Vec<&str> =

@@ -13,7 +13,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
 }
 
 /// A query for the A record of a name.
-fn query(name: &str) -> Vec<u8> {
+pub fn query(name: &str) -> Vec<u8> {
     let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for part in name.split('.') {
         query.push(part.len() as u8);
