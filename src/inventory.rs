@@ -1,10 +1,13 @@
 //! Step 1 of arming: what is there before anything of ours. One thread is a must; what else could
-//! mean that foreign code ran first is looked for and named, and refused under `strict_init`.
+//! mean that foreign code ran first is looked for and named, and refused under `strict_init`. What would
+//! run by itself in the arbiter, a timer, is stopped here; the handlers that it would run are dropped
+//! there.
 
 use crate::confine::{self, Inherited};
 use crate::error::ArmError;
 use crate::sys::path;
 use crate::sys::process::{self, NotAlone, SingleThreaded};
+use crate::sys::signal;
 
 /// What was found.
 #[derive(Debug)]
@@ -13,6 +16,10 @@ pub(crate) struct Inventory {
     pub(crate) inherited: Inherited,
     /// Child processes.
     pub(crate) children: Option<String>,
+    /// Timers that would send signals. No fork inherits them.
+    pub(crate) timers: Vec<String>,
+    /// Signals with a handler, and where it is.
+    handlers: Vec<(i32, usize)>,
     mapped: Option<Mapped>,
 }
 
@@ -23,6 +30,8 @@ pub(crate) struct Mapped {
     pub(crate) interposed: Vec<String>,
     /// Shared writable maps.
     pub(crate) shared: Vec<String>,
+    /// Signal handlers, but for those that the Rust library has in a launcher.
+    pub(crate) handlers: Vec<String>,
 }
 
 /// Takes the inventory. The proof is that this process has one thread.
@@ -31,12 +40,20 @@ pub(crate) fn take(strict: bool) -> Result<(Inventory, SingleThreaded), ArmError
         NotAlone::Threads(found) => ArmError::Threads { found },
         NotAlone::Unknown(source) => ArmError::Call { failing: "listing /proc/self/task", source },
     })?;
-    let mut inventory = Inventory { inherited: confine::survey()?, children: children(), mapped: None };
+    let mut inventory = Inventory {
+        inherited: confine::survey()?,
+        children: children(),
+        timers: stop_timers(),
+        handlers: signal::handlers(),
+        mapped: None,
+    };
     if strict {
-        let mapped = Mapped::read()?;
+        let mapped = Mapped::read(&inventory.handlers)?;
         let named: Vec<&str> = (mapped.interposed.iter())
             .chain(&mapped.shared)
+            .chain(&mapped.handlers)
             .chain(&inventory.children)
+            .chain(&inventory.timers)
             .chain(&inventory.inherited.named)
             .map(String::as_str)
             .collect();
@@ -52,15 +69,20 @@ impl Inventory {
     /// What the mappings show, for the posture. Where nothing depends on it before the function goes
     /// on, the arbiter looks at its own: a fork has what its parent had.
     pub(crate) fn mapped(&self) -> Result<Mapped, ArmError> {
-        self.mapped.clone().map_or_else(Mapped::read, Ok)
+        self.mapped.clone().map_or_else(|| Mapped::read(&self.handlers), Ok)
     }
 }
 
 impl Mapped {
-    fn read() -> Result<Self, ArmError> {
+    fn read(handlers: &[(i32, usize)]) -> Result<Self, ArmError> {
         let maps = path::read_file(c"/proc/self/maps", 4 << 20)
             .map_err(ArmError::call("reading /proc/self/maps"))?;
-        Ok(Mapped { interposed: interposed(&maps), shared: shared_writable(&maps) })
+        let own = path::read_link(c"/proc/self/exe").unwrap_or_default();
+        Ok(Mapped {
+            interposed: interposed(&maps),
+            shared: shared_writable(&maps),
+            handlers: foreign_handlers(&maps, handlers, &String::from_utf8_lossy(&own)),
+        })
     }
 }
 
@@ -106,6 +128,48 @@ fn children() -> Option<String> {
     let list = path::read_file(&path::proc_path(&format!("/proc/{pid}/task/{pid}/children")), 4096).ok()?;
     let list = String::from_utf8_lossy(&list).trim().to_owned();
     (!list.is_empty()).then(|| format!("child processes {list}"))
+}
+
+/// Handlers, named by the file that they are in. The Rust library handles two signals before main, to
+/// tell of a stack's overflow: in a program of the launcher's own those are its.
+fn foreign_handlers(maps: &[u8], handlers: &[(i32, usize)], own: &str) -> Vec<String> {
+    let file_of = |address: usize| {
+        let mut maps = maps_of(maps);
+        maps.find(|map| (map.start..map.end).contains(&address)).map_or("", |map| map.file)
+    };
+    handlers
+        .iter()
+        .map(|&(signal, address)| (signal, file_of(address)))
+        .filter(|&(signal, file)| !(matches!(signal, libc::SIGSEGV | libc::SIGBUS) && file == own))
+        .map(|(signal, file)| format!("handler of signal {signal} from {file}"))
+        .collect()
+}
+
+/// Stops the timers that would send this process signals, and names them.
+fn stop_timers() -> Vec<String> {
+    const INTERVALS: [i32; 3] = [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF];
+    let mut named = Vec::new();
+    for which in INTERVALS.into_iter().filter(|&which| signal::is_interval_set(which)) {
+        signal::stop_interval(which);
+        named.push(format!("interval timer {which}"));
+    }
+    for number in timers() {
+        signal::delete_timer(number);
+        named.push(format!("timer {number}"));
+    }
+    named
+}
+
+/// The timers of timer_create(2). Where the kernel does not list them (CONFIG_CHECKPOINT_RESTORE), the
+/// first numbers are tried: an image's first timer is 0.
+fn timers() -> Vec<i32> {
+    let Ok(list) = path::read_file(c"/proc/self/timers", 64 * 1024) else {
+        return (0..64).filter(|&number| signal::is_timer(number)).collect();
+    };
+    String::from_utf8_lossy(&list)
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID: ").and_then(|number| number.trim().parse().ok()))
+        .collect()
 }
 
 /// Symbols that arming itself never calls, but that the Rust library does in the arbiter: where
@@ -189,6 +253,21 @@ mod tests {
         assert_eq!((map.start, map.end, map.permissions, map.file), (0x7f00, 0x7f10, "rw-s", "/dev/shm/x y"));
         assert_eq!(shared_writable(line.as_bytes()).len(), 1);
         assert!(shared_writable(b"7f00-7f10 rw-p 00000000 00:01 42 /x").is_empty());
+    }
+
+    #[test]
+    fn a_handler_is_named_by_its_file() {
+        let maps = b"1000-2000 r-xp 00000000 00:01 42 /own\n3000-4000 r-xp 00000000 00:01 43 /other\n";
+        let handlers =
+            [(libc::SIGSEGV, 0x1800), (libc::SIGBUS, 0x3000), (libc::SIGUSR1, 0x1000), (40, 0x9000)];
+        assert_eq!(
+            foreign_handlers(maps, &handlers, "/own"),
+            [
+                "handler of signal 7 from /other",
+                "handler of signal 10 from /own",
+                "handler of signal 40 from "
+            ]
+        );
     }
 
     #[test]

@@ -113,6 +113,10 @@ pub(crate) enum Ended {
 pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     // First of all out of the function's reach; where prctl is refused, the read-back says so.
     let _ = process::set_not_dumpable();
+    // Code of somebody else's that was to run here when a signal comes.
+    for (number, _) in signal::handlers() {
+        let _ = signal::set_default(number);
+    }
     // While the function's process is still busy with confining itself: none of its code has run.
     let nameservers = Upstream::from_resolv_conf(Path::new("/etc/resolv.conf"));
     let step = match hear::<Step>(beginning.socket.as_fd()) {
@@ -311,10 +315,12 @@ fn complete(record: &mut Posture, inventory: &Inventory, programs: &Programs, co
         Ok(mapped) => {
             record.interposed = mapped.interposed;
             record.warnings.extend(mapped.shared);
+            record.warnings.extend(mapped.handlers);
         }
         Err(error) => record.warnings.push(format!("interposed symbols were not looked for: {error}")),
     }
     record.warnings.extend(inventory.children.iter().cloned());
+    record.warnings.extend(inventory.timers.iter().cloned());
     record.warnings.extend(inventory.inherited.named.iter().cloned());
     record.warnings.extend(programs.warnings.iter().cloned());
     record.kernel = posture::kernel_release();

@@ -1,4 +1,5 @@
-//! Signals: blocking them all, reading them from a descriptor, sending them.
+//! Signals: blocking them all, reading them from a descriptor, sending them; and what sends them to
+//! this process by itself, timers.
 
 use super::descriptor::own;
 use super::raw::{Errno, syscall, syscall_restarting};
@@ -92,6 +93,20 @@ type Action = [u64; 4];
 
 /// Whether this process ignores `signal`.
 pub fn is_ignored(signal: i32) -> Result<bool, Errno> {
+    disposition(signal).map(|handler| handler == libc::SIG_IGN)
+}
+
+/// The signals that this process handles by a function of its own, and where that is.
+pub fn handlers() -> Vec<(i32, usize)> {
+    let all = (1..=LAST).filter_map(|signal| disposition(signal).ok().map(|handler| (signal, handler)));
+    all.filter(|&(_, handler)| handler != libc::SIG_DFL && handler != libc::SIG_IGN).collect()
+}
+
+/// The last signal (SIGRTMAX).
+const LAST: i32 = 64;
+
+/// SIG_DFL, SIG_IGN, or the address of a handler.
+fn disposition(signal: i32) -> Result<usize, Errno> {
     let mut action: Action = [0; 4];
     // SAFETY: the kernel writes one structure of at most 32 bytes.
     unsafe {
@@ -100,7 +115,8 @@ pub fn is_ignored(signal: i32) -> Result<bool, Errno> {
             [signal as usize, 0, action.as_mut_ptr() as usize, std::mem::size_of::<Set>(), 0, 0],
         )?;
     }
-    Ok(action.first().copied() == Some(libc::SIG_IGN as u64))
+    let [handler, ..] = action;
+    usize::try_from(handler).map_err(|_| Errno(libc::EINVAL))
 }
 
 /// Gives `signal` its default disposition (SIG_DFL).
@@ -115,6 +131,35 @@ pub fn set_default(signal: i32) -> Result<(), Errno> {
         )
         .map(drop)
     }
+}
+
+/// Whether the timer of setitimer(2) is set.
+pub fn is_interval_set(which: i32) -> bool {
+    let mut now = [0i64; 4];
+    // SAFETY: the kernel writes two pairs of seconds and microseconds.
+    let result =
+        unsafe { syscall(libc::SYS_getitimer, [which as usize, now.as_mut_ptr() as usize, 0, 0, 0, 0]) };
+    let [.., seconds, microseconds] = now;
+    result.is_ok() && (seconds, microseconds) != (0, 0)
+}
+
+/// Stops the timer of setitimer(2).
+pub fn stop_interval(which: i32) {
+    let never = [0i64; 4];
+    // SAFETY: the kernel reads two pairs of seconds and microseconds.
+    let _ = unsafe { syscall(libc::SYS_setitimer, [which as usize, never.as_ptr() as usize, 0, 0, 0, 0]) };
+}
+
+/// Whether there is a timer of timer_create(2) under a number.
+pub fn is_timer(number: i32) -> bool {
+    // SAFETY: no pointers.
+    unsafe { syscall(libc::SYS_timer_getoverrun, [number as usize, 0, 0, 0, 0, 0]).is_ok() }
+}
+
+/// timer_delete(2).
+pub fn delete_timer(number: i32) {
+    // SAFETY: no pointers.
+    let _ = unsafe { syscall(libc::SYS_timer_delete, [number as usize, 0, 0, 0, 0, 0]) };
 }
 
 /// Stops this process by a job-control signal's default action, until it is continued. Nothing

@@ -273,7 +273,7 @@ pub static SECTIONS: &[Section] = &[
                 kind: Kind::Boolean,
                 default: "false",
                 example: "true",
-                doc: "Whether arming refuses, instead of naming it, when foreign code could have run before: symbols of libc defined twice, unknown descriptors, children, shared writable memory.",
+                doc: "Whether arming refuses, instead of naming it, when foreign code could have run before: symbols of libc defined twice, unknown descriptors, children, timers, signal handlers, shared writable memory.",
             },
         ],
     },

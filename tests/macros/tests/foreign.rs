@@ -315,7 +315,8 @@ fn what_only_the_arbiter_calls_is_named() {
     refused_as_foreign(&run(programs.get("strict"), &[], &[TOKEN]), &["mallopt from ", "/strict"]);
 }
 
-// A process that is there before, memory shared with it, and a socket.
+// A process that is there before, memory shared with it, a socket, objects of the kernel's, and what runs by
+// itself.
 
 /// An earlier entry than the guard's, which only the program itself can have.
 const EARLIER: &str = r#"
@@ -329,6 +330,27 @@ extern "C" fn first() {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let page = libc::mmap(std::ptr::null_mut(), 4096, access, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1, 0);
         PAGE.store(page as usize, std::sync::atomic::Ordering::SeqCst);
+        let onto = |fd: libc::c_long, number: i32| {
+            if fd >= 0 {
+                libc::dup2(fd as i32, number);
+                libc::close(fd as i32);
+            }
+        };
+        // A software event of this process, without the kernel's part (perf_event_open(2)).
+        let event: [u32; 16] = [1, 64, 0, 0, 0, 0, 0, 0, 0, 0, 1 << 5, 0, 0, 0, 0, 0];
+        onto(libc::syscall(libc::SYS_perf_event_open, event.as_ptr(), 0, -1, -1, 0), 20);
+        onto(libc::syscall(libc::SYS_userfaultfd, 1), 21);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        libc::sigaction(libc::SIGUSR2, &action, std::ptr::null_mut());
+        let mut event: libc::sigevent = std::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGUSR2;
+        let mut timer = 0i32;
+        libc::syscall(libc::SYS_timer_create, libc::CLOCK_MONOTONIC, &raw const event, &raw mut timer);
+        let later = [0i64, 0, 1000, 0];
+        libc::syscall(libc::SYS_timer_settime, timer, 0, later.as_ptr(), 0);
+        libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, later.as_ptr(), 0);
         let parent = libc::getpid();
         if libc::fork() == 0 {
             // It answers what it is asked over the page, and ends with whoever started it.
@@ -346,6 +368,8 @@ extern "C" fn first() {
     }
 }
 
+extern "C" fn handle(_: i32) {}
+
 #[fnguard::guarded(policy = inline POLICY)]
 fn main() {
     let page = PAGE.load(std::sync::atomic::Ordering::SeqCst) as *mut u32;
@@ -357,6 +381,20 @@ fn main() {
     }
     println!("answered: 42");
     println!("socket: {}", unsafe { libc::fcntl(19, libc::F_GETFD) });
+    for number in [20, 21] {
+        println!("object {number}: {}", unsafe { libc::fcntl(number, libc::F_GETFD) });
+    }
+    // Of whoever armed: the parent, or, unguarded, this process itself.
+    let pid = if fnguard::is_armed() { std::os::unix::process::parent_id() } else { std::process::id() };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+    println!("handles: {}", u64::from_str_radix(&caught, 16).unwrap() & 1 << (libc::SIGUSR2 - 1));
+    // The arbiter's may be closed to this process.
+    let timers = std::fs::read_to_string(format!("/proc/{pid}/timers")).unwrap_or_default();
+    println!("timers: {}", timers.lines().filter(|line| line.starts_with("ID: ")).count());
+    let mut left = [0i64; 4];
+    unsafe { libc::syscall(libc::SYS_getitimer, libc::ITIMER_REAL, left.as_mut_ptr()) };
+    println!("interval: {}", left[2] != 0);
 }
 "#;
 
@@ -377,13 +415,34 @@ fn what_an_earlier_entry_left_is_named_or_refused() {
     };
     let output = run("unguarded");
     assert_eq!((said(&output, "answered"), said(&output, "socket")), ("42".into(), "0".into()));
+    for (what, expected) in [("handles", "2048"), ("timers", "1"), ("interval", "true")] {
+        assert_eq!(said(&output, what), expected, "{what}: {output:?}");
+    }
+    // Perf events and userfaultfd may be switched off.
+    let objects: Vec<&str> =
+        ["20", "21"].into_iter().filter(|number| said(&output, &format!("object {number}")) == "0").collect();
 
     // The page stays a way out of the process that no call shows; the socket does not.
     let output = run("guarded");
     assert_eq!((said(&output, "answered"), said(&output, "socket")), ("42".into(), "-1".into()));
+    for (what, expected) in
+        [("object 20", "-1"), ("object 21", "-1"), ("handles", "0"), ("timers", "0"), ("interval", "false")]
+    {
+        assert_eq!(said(&output, what), expected, "{what}: {output:?}");
+    }
     let warnings = posture(&output)["warnings"].to_string();
-    let left = ["child processes ", "shared writable map ", "descriptor 19 (socket, closed)"];
-    for what in left {
+    let objects: Vec<String> =
+        objects.iter().map(|number| format!("descriptor {number} (kernel object, closed)")).collect();
+    let left = [
+        "child processes ",
+        "shared writable map ",
+        "descriptor 19 (socket, closed)",
+        "interval timer 0",
+        "timer 0",
+        "handler of signal 12 from /",
+    ];
+    let left: Vec<&str> = left.into_iter().chain(objects.iter().map(String::as_str)).collect();
+    for what in &left {
         assert!(warnings.contains(what), "{what}: {warnings}");
     }
     refused_as_foreign(&run("strict"), &left);
