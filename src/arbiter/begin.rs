@@ -23,7 +23,7 @@ use crate::report::{Namespace, Options, Posture, Stream, Style};
 use crate::secrets::Captured;
 use crate::sys::process::{self, End};
 use crate::sys::stack::InitialEnvironment;
-use crate::sys::{Errno, capability, descriptor, limit, path, seccomp, signal};
+use crate::sys::{Errno, capability, descriptor, limit, memory, path, seccomp, signal};
 use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -231,7 +231,10 @@ fn become_arbiter(
         // The function's question is answered here: threads come when it is on its way.
         serve::serve_until(&arbiter, socket.as_fd()).map_err(ArmError::call("answering the function"))?;
         match hear::<Step>(socket.as_fd()).map_err(talking())? {
-            Step::Tried { trapped } => trapped,
+            Step::Tried { trapped } => {
+                try_to_read(function)?;
+                trapped
+            }
             _ => false,
         }
     } else {
@@ -304,6 +307,20 @@ fn become_arbiter(
     // Until here a refusal is said on the platform's own stderr.
     close_standard_descriptors();
     Ok((arbiter, pidfd, signals))
+}
+
+/// Reads the function's memory, as deciding its calls needs it. A platform may refuse that and allow all
+/// else (Yama, another's seccomp filter, a debugger): then every call would be refused, and arming is.
+fn try_to_read(function: i32) -> Result<(), ArmError> {
+    static WORD: [u8; 16] = *b"fnguard reads it";
+    let mut copy = [0; WORD.len()];
+    // The function's process is a fork of this one: the same stands there at the same address.
+    let count = memory::read_process(function, WORD.as_ptr() as u64, &mut copy)
+        .map_err(ArmError::call("reading the function's memory by process_vm_readv"))?;
+    if count == copy.len() && copy == WORD {
+        return Ok(());
+    }
+    Err(ArmError::ReadBack { what: "what process_vm_readv reads is not the function's memory".to_owned() })
 }
 
 /// What the posture says besides, and nothing is decided by.

@@ -142,33 +142,33 @@ fn isolate(script: &str) {
     std::process::exit(3);
 }
 
-/// The list of tests that may be impossible, for one kind of user.
+/// The list of tests that may be impossible, for one kind of user or on some kernels.
 struct Excuses<'a> {
     /// The tests, each with whether it was needed.
     entries: Vec<(&'a str, bool)>,
 }
 
 impl<'a> Excuses<'a> {
-    /// Reads the list: a name and `root`, `user` or `any` in each line, `#` before a remark. What
-    /// holds for somebody else is read over; what says nothing is an error, and so is the name of
-    /// no test.
+    /// Reads the list: a name and `root`, `user`, `any` or `kernel` in each line, `#` before a remark.
+    /// What holds for somebody else is read over; what says nothing is an error, and so is the name of
+    /// no test. A `kernel` may lack what the test needs, and need not: such an entry is never too much.
     fn read(text: &'a str, who: &str, known: &[&str]) -> Result<Self, String> {
         let mut entries = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
             match words.as_slice() {
                 [] => {}
-                [name, whom @ ("root" | "user" | "any")] => {
+                [name, whom @ ("root" | "user" | "any" | "kernel")] => {
                     if !known.contains(name) {
                         return Err(format!("excused.txt:{number}: no test is named {name}"));
                     }
-                    if *whom == who || *whom == "any" {
-                        entries.push((*name, false));
+                    if *whom == who || matches!(*whom, "any" | "kernel") {
+                        entries.push((*name, *whom == "kernel"));
                     }
                 }
                 _ => {
                     return Err(format!(
-                        "excused.txt:{number}: expected `TEST root|user|any # reason`, found: {line}"
+                        "excused.txt:{number}: expected `TEST root|user|any|kernel # reason`, found: {line}"
                     ));
                 }
             }
@@ -192,8 +192,8 @@ impl<'a> Excuses<'a> {
 }
 
 /// Runs the tests whose names hold one of the words on the command line, or all. `excused` is the
-/// list of those that may be impossible: a name, and `root`, `user` or `any`. An entry that a run
-/// of all of them does not need fails it.
+/// list of those that may be impossible: a name, and `root`, `user`, `any` or `kernel`. An entry that a
+/// run of all of them does not need fails it, unless it is for a kernel.
 pub fn run(tests: &[&[Test]], excused: &str) -> ! {
     run_after("", tests, excused)
 }
@@ -264,8 +264,9 @@ mod tests {
 
     #[test]
     fn an_excuse_is_for_one_kind_of_user_and_has_to_be_needed() {
-        let list = "# a remark\n\na::b user # why\nc::d root # why\ne::f any # why\n";
-        let mut excuses = Excuses::read(list, "user", &["a::b", "c::d", "e::f"]).unwrap();
+        let list = "# a remark\n\na::b user # why\nc::d root # why\ne::f any # why\ng::h kernel # why\n";
+        let mut excuses = Excuses::read(list, "user", &["a::b", "c::d", "e::f", "g::h"]).unwrap();
+        assert!(excuses.need("g::h"), "it may be needed, and need not");
         assert!(!excuses.need("c::d"), "that is root's");
         assert_eq!(excuses.not_needed().collect::<Vec<_>>(), ["a::b", "e::f"]);
         assert!(excuses.need("a::b"));

@@ -2,7 +2,8 @@
 //! answers some system calls itself, as a platform or a broken sandbox does. ANSWER is an errno
 //! (0 lets the call seem to have gone well), `kill`, or `listen`: a listener that nobody reads.
 //! `prctl:OPTION=ANSWER` answers one option of prctl(2) only, and `NUMBER@INDEX&MASK=ANSWER` a call
-//! whose argument has one of the bits.
+//! whose argument has one of the bits. `domain` puts a Landlock domain around the program, which keeps
+//! it from making block devices only.
 
 use std::ffi::CString;
 
@@ -14,7 +15,8 @@ fn main() {
         |code: u64, on_true: u64, on_false: u64, k: u64| code | on_true << 16 | on_false << 24 | k << 32;
     let mut flags = 0u64;
     program.push(instruction(0x20, 0, 0, 0));
-    for word in &words[..end] {
+    let has_domain = words[..end].iter().any(|word| word == "domain");
+    for word in words[..end].iter().filter(|word| *word != "domain") {
         let (number, answer) = word.split_once('=').expect("NUMBER=ANSWER");
         let answer: u64 = match answer {
             "kill" => 0x8000_0000,
@@ -53,6 +55,14 @@ fn main() {
         // the one that has to.
         if libc::geteuid() != 0 {
             assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        }
+        if has_domain {
+            const MAKE_BLOCK: u64 = 1 << 11;
+            let handled = [MAKE_BLOCK];
+            let rules = libc::syscall(libc::SYS_landlock_create_ruleset, handled.as_ptr(), 8, 0);
+            assert!(rules >= 0, "landlock: {}", std::io::Error::last_os_error());
+            assert_eq!(libc::syscall(libc::SYS_landlock_restrict_self, rules, 0), 0);
+            libc::close(rules as i32);
         }
         let result = libc::syscall(libc::SYS_seccomp, 1u64, flags, head.as_ptr());
         assert!(result >= 0, "seccomp: {}", std::io::Error::last_os_error());

@@ -1,15 +1,16 @@
 //! Each control broken in turn: the posture, or a refusal, says so. It never claims what is not.
 
-use crate::attack::{Guard, NET, VICTIM, fresh, is_root, text, victim};
+use crate::attack::{FORBIDDEN, Guard, NET, VICTIM, fresh, is_root, text, victim};
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::Program;
 use fnguard_attacks::runner::Verdict;
+use fnguard_attacks::sink::Tcp;
 use serde_json::Value;
 
 fnguard_attacks::tests! { "posture":
     all_is_held, no_seccomp, seccomp_that_only_seems_to_work, no_landlock, privileges_refused,
     killed_for_trying, no_new_privs_refused, privileges_that_only_seem_given_up, calls_that_only_seem_to_work, limit_that_only_seems_to_be_set,
-    seccomp_or_nothing,
+    seccomp_or_nothing, target_that_cannot_be_read, target_under_yama, target_in_a_platforms_domain,
 }
 
 const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
@@ -249,4 +250,43 @@ fn seccomp_or_nothing() {
         (&posture["mechanism"], &posture["controls"]["files"]),
         (&"seccomp".into(), &"not_held".into())
     );
+}
+
+/// Without the function's memory, or its descriptors, nothing could be decided: refused by name.
+fn target_that_cannot_be_read() {
+    for (call, answer, code, named) in [
+        (libc::SYS_process_vm_readv, libc::EPERM, "call_failed", "process_vm_readv"),
+        (libc::SYS_process_vm_readv, libc::ENOSYS, "call_failed", "process_vm_readv"),
+        (libc::SYS_process_vm_readv, 0, "read_back", "process_vm_readv"),
+        (libc::SYS_pidfd_getfd, libc::EPERM, "call_failed", "taking the listener"),
+        (libc::SYS_pidfd_getfd, libc::ENOSYS, "call_failed", "taking the listener"),
+    ] {
+        refused(&[format!("{call}={answer}")], code, named);
+    }
+}
+
+/// Yama lets a parent read its children in its scopes 0 and 1, and whoever has no CAP_SYS_PTRACE nobody in 2
+/// and 3. The scope is the machine's, so it is taken as it is.
+fn target_under_yama() -> Verdict {
+    let Ok(scope) = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") else {
+        return Verdict::NotPossible("this kernel has no Yama".to_owned());
+    };
+    if matches!(scope.trim(), "0" | "1") {
+        all_is_held();
+    } else {
+        refused(&[], "call_failed", "taking the listener");
+    }
+    Verdict::Holds
+}
+
+/// Landlock lets nobody look into a domain who is not in it or around it. The arbiter has none of its own, so
+/// that it is around the function's also where a platform has put both into one.
+fn target_in_a_platforms_domain() {
+    let sink = Tcp::on(FORBIDDEN);
+    let attack = victim(["connect", &sink.address.to_string()]).guard(NET);
+    let outcome = below(attack, &["domain".to_owned()]);
+    assert_eq!(sink.connections(), 0, "{}", outcome.text());
+    outcome.finished().only_record("network", "connect", &sink.address.to_string());
+    let controls = outcome.posture()["controls"].clone();
+    assert!(controls.as_object().expect("controls").values().all(|held| held == "held"), "{controls}");
 }
