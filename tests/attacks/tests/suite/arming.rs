@@ -255,7 +255,8 @@ fn armed_twice() {
     assert!(outcome.shows(b"armed_already"), "{}", outcome.text());
 }
 
-const C_VICTIM: &str = "#include <arpa/inet.h>\n#include <errno.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\
+/// A program in C: connects to a port of 203.0.113.9, and looks for TOKEN in its environment.
+pub const C_VICTIM: &str = "#include <arpa/inet.h>\n#include <errno.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\
     #include <sys/socket.h>\n#include <unistd.h>\n\
     int main(int argc, char **argv) {\n\
     if (argc > 1 && !strcmp(argv[1], \"abort\")) abort();\n\

@@ -1,6 +1,7 @@
 //! Against the arbiter, and what becomes of both processes.
 
-use crate::attack::{ALLOWED, FORBIDDEN, Gate, Guard, NET, fresh, is_root, text, victim};
+use crate::arming::C_VICTIM;
+use crate::attack::{ALLOWED, FORBIDDEN, Gate, Guard, NET, c_program, fresh, is_root, text, victim};
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::{Program, Running};
 use fnguard_attacks::sink::Tcp;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 fnguard_attacks::tests! { "process":
     signals, stop, stops_itself, every_process, threads_of_the_arbiter, couriers, limits, scheduling, groups, identities,
-    first_thread_gone, made_unreadable, arbiter_killed, arbiter_outlived, one_listener, filter_on_every_thread,
+    first_thread_gone, made_unreadable, descriptors_unreadable, program_unreadable, arbiter_killed, arbiter_outlived, one_listener, filter_on_every_thread,
     ends_are_mirrored, orphans_are_held, links_misused,
     threads_and_children,
 }
@@ -260,6 +261,44 @@ fn made_unreadable() {
 fn children(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// A platform that lets the arbiter take the listener, and no descriptor of a thread's: what can't be looked
+/// at is refused and told of, though the address is allowed.
+fn descriptors_unreadable() {
+    let sink = Tcp::on(FORBIDDEN);
+    // One that maps no library: that would be refused first.
+    let program = c_program(C_VICTIM, &["-static"]);
+    let attack = Program::new([text(&program), &sink.address.port().to_string()]);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    let guarded = attack.guard(&format!("[network]\nallow = [\"{}\"]\n", sink.address));
+    guarded.run().finished().no_record();
+    assert_eq!(sink.connections(), 1);
+    let refused = format!("{}@1&{PIDFD_THREAD}={}", libc::SYS_pidfd_open, libc::EPERM);
+    let guarded = guarded.under([env!("CARGO_BIN_EXE_impose"), &refused, "--"]).run();
+    assert_eq!(sink.connections(), 0);
+    assert_eq!(guarded.finished().said("connect"), -i64::from(libc::EACCES));
+    guarded.only_record("guard", "connect", "could not be read");
+}
+
+/// A program that may be executed and not read: the kernel makes its process one that nobody without
+/// CAP_SYS_PTRACE may look at. Its calls are refused and told of.
+fn program_unreadable() {
+    use std::os::unix::fs::PermissionsExt;
+    let sink = Tcp::on(FORBIDDEN);
+    let program = c_program(C_VICTIM, &["-static"]);
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o111)).expect("a mode");
+    let attack = victim(["execve", text(&program), &sink.address.port().to_string()]);
+    attack.plain();
+    assert_eq!(sink.connections(), 1);
+    for network in ["allow = []", "allow_any = true\nallow = [\"*\"]"] {
+        let policy = format!("[network]\n{network}\n[exec]\nallow_any = true\nallow = [\"*\"]\n");
+        let guarded = attack.under_guard(&policy);
+        assert_eq!(sink.connections(), 0, "{}", guarded.text());
+        assert_eq!(guarded.said("connect"), -i64::from(libc::EACCES));
+        guarded.only_record("guard", "connect", "could not be read");
+    }
 }
 
 /// The function's process: the arbiter's only child.
