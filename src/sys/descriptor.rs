@@ -148,6 +148,8 @@ pub struct Identity {
     pub mode: u32,
     /// How many names the inode has; 0 for a file that was deleted or never had one.
     pub links: u64,
+    /// The owner and the group.
+    pub owners: (u32, u32),
 }
 
 impl Identity {
@@ -165,12 +167,16 @@ pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
         syscall(libc::SYS_fstat, [number(fd), status.as_mut_ptr() as usize, 0, 0, 0, 0])?;
         status.assume_init()
     };
+    // Of 32 bits on aarch64.
+    #[allow(clippy::useless_conversion)]
+    let links = status.st_nlink.into();
     Ok(Identity {
         device: status.st_dev,
         inode: status.st_ino,
         special: status.st_rdev,
         mode: status.st_mode,
-        links: status.st_nlink.into(),
+        links,
+        owners: (status.st_uid, status.st_gid),
     })
 }
 

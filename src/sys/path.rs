@@ -1,5 +1,5 @@
 //! Calls that take a path. Where the path comes from the function process, only
-//! [`resolve`] and what works on its result may be used.
+//! [`resolve_without_links`] and what works on its result may be used.
 
 use super::descriptor::own;
 use super::raw::{Errno, syscall, syscall_restarting};
@@ -20,21 +20,41 @@ pub fn open(path: &CStr, flags: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// openat2(2) with O_PATH and RESOLVE_NO_MAGICLINKS: the object a path names, without opening it
-/// and without following /proc's magic links. Linux 5.6.
-pub fn resolve(directory: BorrowedFd<'_>, path: &CStr, follow_last: bool) -> Result<OwnedFd, Errno> {
-    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
-    resolve_how(directory, path, follow_last, RESOLVE_NO_MAGICLINKS)
-}
-
-/// The same, through magic links as well: only for telling what they lead to. This process may pass
-/// where the one that gave the path may not. Linux 5.6.
-pub fn resolve_through_magic_links(
+/// openat2(2) with O_PATH and RESOLVE_NO_SYMLINKS: the object a path names, without opening it. ELOOP
+/// where a link stands in the way; a link at the end is the object itself where it is not to be
+/// followed. Linux 5.6.
+pub fn resolve_without_links(
     directory: BorrowedFd<'_>,
     path: &CStr,
     follow_last: bool,
 ) -> Result<OwnedFd, Errno> {
-    resolve_how(directory, path, follow_last, 0)
+    const RESOLVE_NO_SYMLINKS: u64 = 0x04;
+    resolve_how(directory, path, follow_last, RESOLVE_NO_SYMLINKS)
+}
+
+/// Whether a link is one of /proc's magic links, which lead to an object and not by a text, or leads
+/// through one. For links of procfs other than `self` and `thread-self`.
+pub fn is_magic(directory: BorrowedFd<'_>, name: &CStr) -> bool {
+    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+    matches!(resolve_how(directory, name, true, RESOLVE_NO_MAGICLINKS), Err(Errno(libc::ELOOP)))
+}
+
+/// The object that a link leads to, a magic one as well: only for telling what that is. This process
+/// may pass where the one that gave the path may not.
+pub fn follow(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    resolve_how(directory, name, true, 0)
+}
+
+/// Whether a file lies in a procfs (fstatfs(2)).
+pub fn is_on_procfs(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    let mut status = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the kernel writes one statfs structure; zeroed is a valid one.
+    let status = unsafe {
+        syscall(libc::SYS_fstatfs, [fd.as_raw_fd() as usize, status.as_mut_ptr() as usize, 0, 0, 0, 0])?;
+        status.assume_init()
+    };
+    Ok(status.f_type as u64 == PROC_SUPER_MAGIC)
 }
 
 fn resolve_how(
@@ -70,12 +90,21 @@ fn resolve_how(
 
 /// readlinkat(2); at most 4096 bytes.
 pub fn read_link(path: &CStr) -> Result<Vec<u8>, Errno> {
+    read_link_at(AT_FDCWD, path)
+}
+
+/// What a link says that is open itself (O_PATH with O_NOFOLLOW); at most 4096 bytes.
+pub fn read_open_link(link: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    read_link_at(link.as_raw_fd() as usize, c"")
+}
+
+fn read_link_at(directory: usize, path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut buffer = vec![0u8; 4096];
     // SAFETY: the kernel writes at most `buffer.len()` bytes.
     let count = unsafe {
         syscall(
             libc::SYS_readlinkat,
-            [AT_FDCWD, path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0],
+            [directory, path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0],
         )?
     };
     buffer.truncate(count);

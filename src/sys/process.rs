@@ -10,6 +10,12 @@ pub fn own_pid() -> i32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]).unwrap_or(0) as i32 }
 }
 
+/// The effective user id of the caller, by which it opens files.
+pub fn own_user() -> u32 {
+    // SAFETY: geteuid(2) has no arguments and never fails.
+    unsafe { syscall(libc::SYS_geteuid, [0; 6]).unwrap_or(0) as u32 }
+}
+
 /// The process id of the caller's parent.
 pub fn parent_pid() -> i32 {
     // SAFETY: getppid(2) has no arguments and never fails.

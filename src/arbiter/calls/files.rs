@@ -137,7 +137,9 @@ fn open(
     };
     let writes =
         flags & libc::O_PATH == 0 && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & WRITING != 0);
-    let follow = flags & libc::O_NOFOLLOW == 0;
+    // With both, open(2) makes a file or fails, whatever stands there.
+    const MAKING: i32 = libc::O_CREAT | libc::O_EXCL;
+    let follow = flags & libc::O_NOFOLLOW == 0 && flags & MAKING != MAKING;
     let Some(text) = named(caller, directory, path, follow)? else {
         return Ok(Outcome::Proceed(go_on(arbiter)));
     };
@@ -279,12 +281,7 @@ fn named(
     path: usize,
     follow: bool,
 ) -> Result<Option<String>, Blame> {
-    let given = given(caller, directory, path)?;
-    match given.resolve(caller, follow) {
-        Ok(resolved) => Ok(Some(resolved.text)),
-        Err(Blame::Caller(Errno(libc::ELOOP))) => Ok(given.behind_magic_links(caller, follow)),
-        Err(blame) => Err(blame),
-    }
+    given(caller, directory, path)?.leads_to(caller, follow)
 }
 
 fn given(caller: &Caller<'_>, directory: Option<usize>, path: usize) -> Result<path::Given, Blame> {

@@ -1,11 +1,13 @@
 //! Paths that may not be changed.
 
 use crate::attack::{Guard, fresh, is_root, text, victim};
+use fnguard_attacks::program::Program;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-fnguard_attacks::tests! { "files": every_call, by_links_of_proc, device_files, through_a_link }
+fnguard_attacks::tests! { "files": every_call, by_links_of_proc, by_own_entries, device_files, through_a_link, through_a_link_to_nothing,
+process_substitution }
 
 /// Names, sizes, modes and contents below a directory.
 fn picture(folder: &Path) -> BTreeMap<String, (u32, u64, Vec<u8>)> {
@@ -169,4 +171,66 @@ fn through_a_link() {
     guarded.only_record("files", "openat", text(&closed));
     attack.plain();
     assert_eq!(std::fs::read(&closed).expect("a file"), b"changed!");
+}
+
+/// A file that is open for reading, opened for writing by the function's own entries in /proc: /dev/fd and
+/// every other way that leads there. Each is reported as the file that it is.
+fn by_own_entries() {
+    const WAYS: usize = 7;
+    for (mode, action) in [("enforce", "blocked"), ("audit", "audited")] {
+        let (closed, open) = folders();
+        let file = closed.join("there");
+        let attack = victim(["by-own-entries", text(&file), text(&open)]);
+        let policy = format!("[files]\nmode = \"{mode}\"\nwrite = [\"{}\"]\n", text(&open));
+        let outcome = attack.under_guard(&policy);
+        let found = outcome.violations("files", "openat", text(&file));
+        assert_eq!(found.len(), 1, "{mode}\n{}", outcome.text());
+        assert_eq!((&found[0]["action"], &found[0]["path"]), (&action.into(), &text(&file).into()));
+        // The others are counted, and they are the same.
+        let suppressed = outcome.records("suppressed");
+        let targets: Vec<_> = suppressed.iter().map(|record| &record["targets"]).collect();
+        assert_eq!((targets.as_slice(), &suppressed[0]["unlisted"]), ([&1.into()].as_slice(), &0.into()));
+        assert_eq!(outcome.records("ended")[0][action], 4 * WAYS, "{mode}\n{}", outcome.text());
+        let changed = std::fs::read(&file).expect("a file") != b"precious";
+        assert_eq!(changed, mode == "audit", "{}", outcome.text());
+    }
+    let (closed, open) = folders();
+    let file = closed.join("there");
+    victim(["by-own-entries", text(&file), text(&open)]).plain();
+    assert_eq!(
+        std::fs::read(&file).expect("a file").len(),
+        8 + 4 * WAYS * 7,
+        "unguarded each of them writes"
+    );
+}
+
+/// A link in a folder that may be written, to a file that does not exist where it may not be made.
+fn through_a_link_to_nothing() {
+    for (mode, action) in [("enforce", "blocked"), ("audit", "audited")] {
+        let (closed, open) = folders();
+        let made = closed.join("made");
+        let (link, first) = (open.join("link"), open.join("first"));
+        let relative = format!("../{}/folder/../made", closed.file_name().expect("a name").display());
+        std::os::unix::fs::symlink(relative, &first).expect("a link");
+        std::os::unix::fs::symlink("first", &link).expect("a link");
+        let attack = victim(["write-create", text(&link), "made"]);
+        let policy = format!("[files]\nmode = \"{mode}\"\nwrite = [\"{}\"]\n", text(&open));
+        let outcome = attack.under_guard(&policy);
+        let found = outcome.violations("files", "openat", text(&made));
+        assert_eq!(found.len(), 1, "{mode}\n{}", outcome.text());
+        assert_eq!((&found[0]["action"], &found[0]["path"]), (&action.into(), &text(&made).into()));
+        assert_eq!(made.exists(), mode == "audit", "{}", outcome.text());
+        let _ = std::fs::remove_file(&made);
+        attack.plain();
+        assert!(made.exists(), "unguarded it is made");
+    }
+}
+
+/// What a shell makes of `>(…)`: /dev/fd/N, a pipe, which a program is given to write to.
+fn process_substitution() {
+    let shell = Program::new(["/usr/bin/bash", "-c", "echo said | tee >(cat >&2) >/dev/null; wait"]);
+    let policy = "[exec]\nallow = [\"/usr/bin/bash\", \"/usr/bin/tee\", \"/usr/bin/cat\"]\n";
+    let outcome = shell.guard(policy).run();
+    assert!(outcome.shows(b"said"), "{}", outcome.text());
+    assert_eq!(outcome.violations("files", "openat", "/proc"), Vec::<serde_json::Value>::new());
 }

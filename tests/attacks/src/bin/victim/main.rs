@@ -9,6 +9,7 @@ mod load;
 mod logs;
 mod memory;
 mod network;
+mod paths;
 mod process;
 mod raw;
 mod resolver;
@@ -30,7 +31,8 @@ fn main() {
         || logs::run(technique, &rest)
         || process::run(technique, &rest)
         || kernel::run(technique, &rest)
-        || load::run(technique, &rest);
+        || load::run(technique, &rest)
+        || paths::run(technique, &rest);
     assert!(known, "no such technique: {technique}");
     std::process::exit(FINISHED)
 }
