@@ -29,7 +29,7 @@ const PERFORMED: &[(&str, i64)] = calls![
     SYS_mkdirat, SYS_mknod, SYS_mknodat, SYS_symlink, SYS_symlinkat, SYS_rename, SYS_renameat,
     SYS_renameat2, SYS_link, SYS_linkat, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2, SYS_chown,
     SYS_lchown, SYS_fchown, SYS_fchownat, SYS_truncate, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr,
-    SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, SYS_pidfd_send_signal, SYS_close, SYS_dup2,
+    SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, SYS_rt_sigqueueinfo, SYS_pidfd_send_signal, SYS_close, SYS_dup2,
     SYS_dup3,
 ];
 
