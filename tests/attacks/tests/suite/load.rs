@@ -6,7 +6,7 @@ use fnguard_attacks::program::{Program, Running};
 use fnguard_attacks::sink::{Nameserver, Tcp};
 use std::io::Read;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -202,33 +202,40 @@ fn flood_of_refused_calls() {
     assert_eq!(ended["blocked"].as_i64(), Some(outcome.said("calls")), "every call is counted");
 }
 
+/// A listener whose queue is full, so that it answers nobody.
+pub struct FullListener {
+    _listener: OwnedFd,
+    _filling: Vec<std::io::Result<std::net::TcpStream>>,
+}
+
+impl FullListener {
+    /// At a port of [`ALLOWED`]; its address.
+    pub fn new(port: u16) -> (Self, String) {
+        let to = std::net::SocketAddrV4::new(ALLOWED.parse().expect("an address"), port);
+        // SAFETY: a socket of our own.
+        let listener = unsafe {
+            let socket = OwnedFd::from_raw_fd(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
+            let mut raw: libc::sockaddr_in = std::mem::zeroed();
+            raw.sin_family = libc::AF_INET as u16;
+            raw.sin_port = to.port().to_be();
+            raw.sin_addr.s_addr = u32::from_ne_bytes(to.ip().octets());
+            assert_eq!(libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), 16), 0);
+            assert_eq!(libc::listen(socket.as_raw_fd(), 0), 0);
+            socket
+        };
+        let filling = (0..4)
+            .map(|_| std::net::TcpStream::connect_timeout(&to.into(), Duration::from_millis(200)))
+            .collect();
+        (FullListener { _listener: listener, _filling: filling }, to.to_string())
+    }
+}
+
 /// A thousand connects that nobody answers, since the listener's queue is full.
 fn hung_connects() {
-    // SAFETY: a socket of our own.
-    let listener = unsafe {
-        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
-        let address: std::net::SocketAddrV4 = format!("{ALLOWED}:4777").parse().expect("an address");
-        let mut raw: libc::sockaddr_in = std::mem::zeroed();
-        raw.sin_family = libc::AF_INET as u16;
-        raw.sin_port = address.port().to_be();
-        raw.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
-        assert_eq!(libc::bind(socket, (&raw const raw).cast(), 16), 0);
-        assert_eq!(libc::listen(socket, 0), 0);
-        socket
-    };
-    let filling: Vec<_> = (0..4)
-        .map(|_| {
-            std::net::TcpStream::connect_timeout(
-                &format!("{ALLOWED}:4777").parse().expect("an address"),
-                Duration::from_millis(200),
-            )
-        })
-        .collect();
-    let attack = victim(["hung-connects", "1000", &format!("{ALLOWED}:4777"), &format!("{FORBIDDEN}:9")]);
+    let (full, to) = FullListener::new(4777);
+    let attack = victim(["hung-connects", "1000", &to, &format!("{FORBIDDEN}:9")]);
     let guarded = attack.limit(Duration::from_secs(60)).guard(NET).run();
-    drop(filling);
-    // SAFETY: our own.
-    unsafe { libc::close(listener) };
+    drop(full);
     guarded.finished();
     assert!(guarded.list("refused").iter().all(|result| result == "-13"), "{}", guarded.text());
     assert!(guarded.said("longest-us") < 1_000_000, "{}", guarded.text());

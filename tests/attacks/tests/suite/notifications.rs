@@ -2,9 +2,10 @@
 //! suite win where a guard looks first and lets the call go on.
 
 use crate::attack::{ALLOWED, FORBIDDEN, Guard, NET, ROUNDS_TO_WIN, fresh, loses, rounds, text, victim};
+use crate::load::FullListener;
 use fnguard_attacks::outcome::Outcome;
 use fnguard_attacks::program::Program;
-use fnguard_attacks::sink::Udp;
+use fnguard_attacks::sink::{Tcp, Udp};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 fnguard_attacks::tests! { "notifications": naive_guard_loses, interrupted_connects_are_made_once, restarted_connects_are_made_once,
-sends_are_made_once, binds_are_made_once, unreadable_pointers, lying_lengths }
+sends_are_made_once, binds_are_made_once, connects_given_up_are_bounded, pieces_of_a_call_are_bounded, unreadable_pointers, lying_lengths }
 
 fn naive_guard_loses() {
     let (allowed, forbidden) = (Udp::on(ALLOWED), Udp::on(FORBIDDEN));
@@ -175,6 +176,65 @@ fn binds_are_made_once() {
         // Bound already is what a second bind(2) finds.
         assert!((0..=most_twice).contains(&outcome.said("failed")), "{}", outcome.text());
     }
+}
+
+/// Where a signal interrupts a call that waits (below Linux 5.19), a thread leaves a connect under way in
+/// the arbiter each time that it is interrupted and connects anew. So many at once, and no more; and when they
+/// have been given up there is room again.
+fn connects_given_up_are_bounded() {
+    const AT_ONCE: usize = 256;
+    // Those that serve, some of which have just come back from a call, the pumps' and others.
+    const OTHERS: usize = 64;
+    let sink = Tcp::on(ALLOWED);
+    let (full, hung) = FullListener::new(4778);
+    let total = 20 * AT_ONCE;
+    let attack = victim(["connect-and-give-up", &hung, &total.to_string(), &sink.address.to_string()])
+        .limit(Duration::from_secs(60));
+    let plain = attack.plain();
+    assert_eq!((plain.said("interrupted"), plain.said("honest")), (total as i64, 0), "{}", plain.text());
+    assert_eq!(sink.connections(), 1);
+
+    let [_, guarded] = both_ways_of_waiting(&attack, NET);
+    let running = guarded.start();
+    let (threads, done) = (format!("/proc/{}/task", running.id()), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::clone(&done);
+    let counting = std::thread::spawn(move || {
+        let mut most = 0;
+        while !stop.load(Ordering::SeqCst) {
+            most = most.max(std::fs::read_dir(&threads).map_or(0, Iterator::count));
+            std::thread::yield_now();
+        }
+        most
+    });
+    let outcome = running.finish();
+    done.store(true, Ordering::SeqCst);
+    let most = counting.join().expect("the counting thread");
+    drop(full);
+    outcome.finished().no_record();
+    let (interrupted, again) = (outcome.said("interrupted"), outcome.said("again"));
+    assert_eq!(interrupted + again, total as i64, "{}", outcome.text());
+    assert!(interrupted > 0 && again > 0, "the bound is reached\n{}", outcome.text());
+    assert!(most <= AT_ONCE + OTHERS, "{most} threads at most\n{}", outcome.text());
+    assert_eq!((outcome.said("honest"), sink.connections()), (0, 1), "{}", outcome.text());
+}
+
+/// One call hands over ten thousand pieces: the arbiter takes 4,096 of them and says so, as the kernel may,
+/// and the rest goes with the next calls. Each message arrives once, whole, and in order.
+fn pieces_of_a_call_are_bounded() {
+    let sink = Udp::on(ALLOWED);
+    let attack = victim(["messages-in-pieces", &sink.address.to_string(), "10", "1000"]);
+    let expected: Vec<Vec<u8>> = (0..10).map(|number| vec![number; 1000]).collect();
+    let plain = attack.plain();
+    assert_eq!((plain.list("sendmmsg"), sink.datagrams()), (vec!["10".to_owned()], expected.clone()));
+    let guarded = attack.under_guard(NET);
+    assert_eq!(guarded.no_record().list("sendmmsg"), ["4", "4", "2"], "{}", guarded.text());
+    assert_eq!(sink.datagrams(), expected);
+    // More than a message may have (UIO_MAXIOV).
+    let attack = victim(["messages-in-pieces", &sink.address.to_string(), "1", "1025"]);
+    for outcome in [attack.plain(), attack.under_guard(NET)] {
+        assert_eq!(outcome.list("sendmmsg"), [(-libc::EMSGSIZE).to_string()]);
+    }
+    assert!(sink.datagrams().is_empty());
 }
 
 /// What the kernel says of a pointer that leads nowhere, the guard says too; and it lives.

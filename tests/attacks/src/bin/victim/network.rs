@@ -20,6 +20,8 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("connect-timer", [to, rounds, restart @ ..]) => connect_timer(to, rounds, !restart.is_empty()),
         ("sends-timer", [path, rounds]) => sends_timer(path, rounds),
         ("binds-timer", [at, rounds]) => binds_timer(at, rounds),
+        ("connect-and-give-up", [hung, rounds, honest]) => connect_and_give_up(hung, rounds, honest),
+        ("messages-in-pieces", [to, many, pieces]) => messages_in_pieces(to, many, pieces),
         ("connect-blocking", [to]) => say("connect", blocking(to)),
         ("sendto", [to, text]) => send_to(to, text),
         ("sendto-unspec", [to, text]) => send_unspecified(to, text),
@@ -202,6 +204,20 @@ fn interrupt(restart: bool, every_us: i64) {
     call!(SYS_setitimer, 0, timer.as_ptr(), 0);
 }
 
+/// A timer that sends the calling thread SIGALRM again and again.
+fn interrupt_this_thread() -> i32 {
+    // struct sigevent: value, signal, SIGEV_THREAD_ID, thread.
+    let mut event = [0u8; 64];
+    event[8..12].copy_from_slice(&libc::SIGALRM.to_ne_bytes());
+    event[12..16].copy_from_slice(&4i32.to_ne_bytes());
+    event[16..20].copy_from_slice(&(call!(SYS_gettid) as i32).to_ne_bytes());
+    let mut timer = 0i32;
+    call!(SYS_timer_create, libc::CLOCK_MONOTONIC, event.as_ptr(), &raw mut timer);
+    let often = [0i64, 20_000_000, 0, 20_000_000];
+    call!(SYS_timer_settime, timer, 0, often.as_ptr(), 0);
+    timer
+}
+
 /// Sends numbers to a unix socket, in order, while a timer interrupts.
 fn sends_timer(path: &str, rounds: &str) {
     let rounds: u32 = rounds.parse().expect("a number");
@@ -259,6 +275,70 @@ fn connect_timer(to: &str, rounds: &str, restart: bool) {
     say("went", went);
     say("interrupted", interrupted);
     say("others", other);
+}
+
+/// Threads connect to a peer that does not answer, are interrupted by timers of their own, and connect anew,
+/// again and again; then one connects to a peer that answers.
+fn connect_and_give_up(hung: &str, rounds: &str, honest: &str) {
+    const THREADS: usize = 320;
+    static INTERRUPTED: AtomicU64 = AtomicU64::new(0);
+    static AGAIN: AtomicU64 = AtomicU64::new(0);
+    let rounds = rounds.parse::<usize>().expect("a number") / THREADS;
+    let bytes = address(hung);
+    // The handler only.
+    interrupt(false, 0);
+    let threads = (0..THREADS).map(|_| {
+        let bytes = bytes.clone();
+        std::thread::spawn(move || {
+            let timer = interrupt_this_thread();
+            for _ in 0..rounds {
+                let socket = socket_for(&bytes, libc::SOCK_STREAM);
+                match call!(SYS_connect, socket, bytes.as_ptr(), bytes.len()) {
+                    -4 => drop(INTERRUPTED.fetch_add(1, Ordering::Relaxed)),
+                    -11 => drop(AGAIN.fetch_add(1, Ordering::Relaxed)),
+                    errno => say("other", errno),
+                }
+                call!(SYS_close, socket);
+            }
+            call!(SYS_timer_delete, timer);
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        let _ = thread.join();
+    }
+    say("interrupted", INTERRUPTED.load(Ordering::Relaxed) as i64);
+    say("again", AGAIN.load(Ordering::Relaxed) as i64);
+    // As long as so many are under way there may be no room for another.
+    let began = std::time::Instant::now();
+    let mut answer = blocking(honest);
+    while answer == -11 && began.elapsed().as_secs() < 10 {
+        answer = blocking(honest);
+    }
+    say("honest", answer);
+}
+
+/// Messages of many pieces of a byte each, in as few calls as it takes; what each call returned.
+fn messages_in_pieces(to: &str, many: &str, pieces: &str) {
+    let (many, pieces): (u8, usize) = (many.parse().expect("a number"), pieces.parse().expect("a number"));
+    let to = address(to);
+    let socket = socket_for(&to, libc::SOCK_DGRAM);
+    let data: Vec<u8> = (0..many).collect();
+    let vectors: Vec<Vec<u64>> =
+        data.iter().map(|byte| [std::ptr::from_ref(byte) as u64, 1].repeat(pieces)).collect();
+    let headers: Vec<u64> = vectors
+        .iter()
+        .flat_map(|vector| {
+            [to.as_ptr() as u64, to.len() as u64, vector.as_ptr() as u64, pieces as u64, 0, 0, 0, 0]
+        })
+        .collect();
+    let mut sent = 0;
+    while sent < usize::from(many) {
+        let rest = usize::from(many) - sent;
+        let result = call!(SYS_sendmmsg, socket, headers[8 * sent..].as_ptr(), rest, 0);
+        say("sendmmsg", result);
+        let Some(more) = usize::try_from(result).ok().filter(|&more| more > 0) else { return };
+        sent += more;
+    }
 }
 
 fn send_to(to: &str, text: &str) {
