@@ -45,19 +45,24 @@ const ALL_PORTS: &str = "1-65535";
 
 /// Reads a rule.
 pub(super) fn parse(text: &str, list: List) -> Result<RuleText, Fault> {
-    if text.is_empty() {
-        return Err(Fault::error("the rule is empty").expected(FORMS));
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        let fault = Fault::error("the rule is empty").expected(FORMS);
+        return Err(fault.help("name a peer, or remove the rule"));
     }
-    if let Some((at, space)) = text.char_indices().find(|(_, c)| c.is_whitespace()) {
+    if let Some((at, space)) = text.char_indices().find(|(_, c)| c.is_whitespace())
+        && !text.starts_with("unix:")
+    {
         let part = text.get(at..at.saturating_add(space.len_utf8())).unwrap_or(text);
-        if !text.starts_with("unix:") {
-            let fault = Fault::error("a rule has no spaces").at(text, part).expected(FORMS);
-            let joined: String = text.split_whitespace().collect();
-            return Err(match parse(&joined, list) {
-                Ok(_) => fault.help(format!("write {joined:?}")),
-                Err(_) => fault,
-            });
-        }
+        let fault = Fault::error("a rule has no spaces").at(text, part).expected(FORMS);
+        // Only spaces at the ends are taken away: what stands on either side of one in the middle may
+        // be two names, and joined they would be a third, which is somebody else's.
+        let is_one_word = !trimmed.contains(char::is_whitespace);
+        return Err(if is_one_word && parse(trimmed, list).is_ok() {
+            fault.help(format!("write {trimmed:?}"))
+        } else {
+            fault.help("write each peer as a rule of its own, and its ports as 443,8443")
+        });
     }
     if text == "*" {
         return Ok(RuleText {
