@@ -90,7 +90,7 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 if it is allowed, or let through in audit; 1 if it is denied.\n\nExamples:\n  fnguard explain connect api.stripe.com:443\n  fnguard explain connect udp/10.0.0.2:53\n  fnguard explain exec /usr/bin/id\n  fnguard explain write /var/log/app.log\n  fnguard explain syscall socket 2 3 0"
+    after_help = "Exit status: 0 if it is allowed, let through in audit, or (a system call) for the arbiter to decide;\n1 if it is denied; 2 if it can't be told: no policy, or a question that makes no sense.\n\nExamples:\n  fnguard explain connect api.stripe.com:443\n  fnguard explain connect udp/10.0.0.2:53\n  fnguard explain exec /usr/bin/id\n  fnguard explain write /var/log/app.log\n  fnguard explain syscall socket 2 3 0"
 )]
 pub(crate) struct Explain {
     /// The policy; ./guard.toml if not given.

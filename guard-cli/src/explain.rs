@@ -91,6 +91,9 @@ enum Written {
 }
 
 fn parse_peer(text: &str) -> Result<Written> {
+    if text.is_empty() {
+        bail!("the peer is empty; expected name:port, such as api.stripe.com:443, or unix:/path");
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(match path.strip_prefix('@') {
             Some(name) => Written::UnixAbstract(name.as_bytes().to_vec()),
@@ -108,9 +111,11 @@ fn parse_peer(text: &str) -> Result<Written> {
     if let Ok(address) = rest.parse::<SocketAddr>() {
         return Ok(Written::Address { address, transport });
     }
-    let (host, port) = rest
-        .rsplit_once(':')
-        .ok_or_else(|| anyhow!("{text:?} has no port; expected name:port, such as {rest}:443"))?;
+    let Some((host, port)) = rest.rsplit_once(':') else {
+        let is_host = Name::parse(rest).is_ok() || rest.parse::<Ipv4Addr>().is_ok();
+        let host = if is_host { rest } else { "api.stripe.com" };
+        bail!("{text:?} has no port; expected name:port, such as {host}:443");
+    };
     let port = port.parse().with_context(|| format!("{port:?} is no port; expected a number up to 65535"))?;
     if host.contains(':') {
         bail!("{text:?}: an IPv6 address stands in brackets, such as [2001:db8::1]:443");
@@ -192,6 +197,9 @@ fn lookup(policy: &Policy, text: &str) -> Result<Explained> {
 /// The path as the arbiter sees it: absolute, symbolic links followed as far as it exists. And
 /// what to say where that is another than was given.
 fn absolute(path: &Path) -> Result<(String, Option<String>)> {
+    if path.as_os_str().is_empty() {
+        bail!("the path is empty; expected a path such as /tmp/orders");
+    }
     let given = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     // The longest part that exists is resolved; the rest can't have links.
     let mut missing = Vec::new();
@@ -270,11 +278,32 @@ fn read(policy: &Policy, path: &Path) -> Result<Explained> {
     })
 }
 
+/// What becomes of a system call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Allowed,
+    Mediated,
+    Denied,
+}
+
+impl Fate {
+    fn tone(self) -> Tone {
+        match self {
+            Fate::Allowed => Tone::Good,
+            Fate::Mediated => Tone::Doubtful,
+            Fate::Denied => Tone::Bad,
+        }
+    }
+}
+
 /// Asks the compiled filter itself, and names the row of the table beside its answer.
 fn syscall(policy: &Policy, name: &str, given: &[u64], out: &mut impl Write) -> Result<ExitCode> {
     let arch = Arch::of_host().context("fnguard has no system call table for this machine")?;
     let Some(number) = syscalls::number(arch, name) else {
-        bail!("{name:?} is no system call on {arch}; `fnguard syscalls` lists those the policy names");
+        bail!(
+            "{name:?} is no system call that this fnguard knows on {arch}: a call without a name is denied and \
+             reported; `fnguard syscalls` lists those that need no asking"
+        );
     };
     let mut program = filter::compile(policy, arch)?;
     for &slot in &program.pid_slots {
@@ -289,19 +318,26 @@ fn syscall(policy: &Policy, name: &str, given: &[u64], out: &mut impl Write) -> 
     let data =
         SeccompData { nr: i32::try_from(number)?, arch: arch.audit_value(), instruction_pointer: 0, args };
     let value = Interpreter::new(&program.instructions)?.run(&data);
-    let (word, tone) = if value == return_value(Answer::Allow) {
-        ("allowed; the kernel runs it, the arbiter never sees it".to_owned(), Tone::Good)
-    } else if value == return_value(Answer::Notify) {
-        ("notified: the arbiter decides, and performs or refuses it".to_owned(), Tone::Doubtful)
+    let (word, fate) = if value == return_value(Answer::Allow) {
+        ("allowed: the kernel runs it, the arbiter never sees it".to_owned(), Fate::Allowed)
     } else if value == return_value(Answer::Kill) {
-        ("ends the process".to_owned(), Tone::Bad)
+        ("denied: it ends the process".to_owned(), Fate::Denied)
+    } else if value != return_value(Answer::Notify) {
+        (format!("denied: it fails with errno {}, and nobody is asked", value & 0xffff), Fate::Denied)
+    } else if let Some(by) = syscalls::mediated_by(name) {
+        (format!("mediated: the arbiter decides it, by {by}"), Fate::Mediated)
     } else {
-        (format!("fails with errno {}; nobody is asked", value & 0xffff), Tone::Bad)
+        ("denied: the arbiter refuses it, and reports it".to_owned(), Fate::Denied)
     };
     let shown: Vec<String> = args.iter().take(given.len()).map(|value| format!("{value:#x}")).collect();
-    writeln!(out, "{name}({}) on {arch}: {}", shown.join(", "), paint(&word, tone))?;
+    writeln!(out, "{name}({}) on {arch}: {}", shown.join(", "), paint(&word, fate.tone()))?;
     match FUNCTION.row(name) {
-        None => writeln!(out, "  by: no row of the table names it, so it is denied and reported")?,
+        None if fate == Fate::Mediated => {
+            writeln!(out, "  by: no row of the table names it: every such call goes to the arbiter")?;
+        }
+        None => {
+            writeln!(out, "  by: no row of the table names it, and the arbiter decides no such call")?;
+        }
         Some(row) => {
             writeln!(out, "  by: {}", row.reason)?;
             for rule in row.rules.iter().filter(|rule| !rule.what.is_empty()) {
@@ -310,8 +346,26 @@ fn syscall(policy: &Policy, name: &str, given: &[u64], out: &mut impl Write) -> 
             }
         }
     }
-    let denied = value != return_value(Answer::Allow) && value != return_value(Answer::Notify);
-    Ok(if denied { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if let Some(question) = question_for(name).filter(|_| fate == Fate::Mediated) {
+        writeln!(out, "  ask: fnguard explain {question}")?;
+    }
+    if name == "ioctl" && fate == Fate::Denied {
+        writeln!(out, "  note: under `fnguard run --tty` the arbiter performs those that set that terminal")?;
+    }
+    Ok(if fate == Fate::Denied { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The question that says what the arbiter would decide, for a call that is decided by more than its
+/// registers.
+fn question_for(name: &str) -> Option<&'static str> {
+    match syscalls::mediated_by(name)? {
+        "[network] allow" => Some("connect HOST:PORT"),
+        "[network] listen" => Some("listen ADDRESS:PORT"),
+        "[exec] allow" => Some("exec PATH"),
+        "[files] write" => Some("write PATH"),
+        "[files] write, read and own_code" => Some("write PATH, or read PATH"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

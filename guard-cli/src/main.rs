@@ -3,6 +3,7 @@
 //! Exit statuses: `run` has those of env(1) and timeout(1), 125 where fnguard itself failed, 126
 //! and 127 where the program can't be executed or is not there, else the program's own; the other
 //! commands end with 0, with 1 where what they looked at does not hold, and with 2 for wrong usage.
+//! `explain` has 1 for a denial, and so 2 for its own failures too.
 
 mod arguments;
 mod check;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> ExitCode {
     let mut out = io::stdout().lock();
+    let failed = if matches!(command, Command::Explain(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
     let result = match command {
         Command::Run(arguments) => return run::run(arguments.into()),
         Command::Package(arguments) => package::run(&arguments, &mut out),
@@ -66,7 +68,7 @@ fn dispatch(command: Command) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fnguard: {error:#}");
-            ExitCode::FAILURE
+            failed
         }
     }
 }

@@ -43,10 +43,16 @@ fn explain() {
         (&["lookup", "api.stripe.com"], 0, &["allowed"]),
         (&["lookup", "evil.example"], 1, &["denied"]),
         (&["syscall", "read", "0"], 0, &["allowed"]),
-        (&["syscall", "socket", "2", "1", "0"], 0, &["allowed; the kernel runs it"]),
-        (&["syscall", "socket", "40", "1", "0"], 0, &["notified"]),
-        (&["syscall", "clone3"], 1, &["errno 38"]),
-        (&["syscall", "connect"], 0, &["notified"]),
+        (&["syscall", "socket", "2", "1", "0"], 0, &["allowed: the kernel runs it"]),
+        (&["syscall", "socket", "40", "1", "0"], 1, &["denied: the arbiter refuses it"]),
+        (&["syscall", "clone3"], 1, &["denied", "errno 38"]),
+        (&["syscall", "connect"], 0, &["mediated", "[network] allow", "explain connect HOST:PORT"]),
+        (&["syscall", "openat2"], 0, &["mediated", "[files] write"]),
+        (&["syscall", "execve"], 0, &["mediated", "[exec] allow"]),
+        (&["syscall", "ptrace"], 1, &["denied: the arbiter refuses it"]),
+        (&["syscall", "bpf"], 1, &["denied"]),
+        (&["syscall", "mount"], 1, &["denied"]),
+        (&["syscall", "ioctl", "1", "0x5412"], 1, &["denied", "--tty"]),
     ];
     for (asked, status, parts) in cases {
         let output = stage.run(["explain"].iter().chain(*asked));
@@ -82,22 +88,27 @@ fn what_explain_offers_allows_it() {
 #[test]
 fn explain_says_what_it_does_not_understand() {
     let stage = Stage::with_policy(POLICY);
-    for (asked, status, says) in [
-        (&["connect", "api.stripe.com"] as &[&str], 1, "has no port"),
-        (&["connect", "2001:db8::1:443"], 1, "brackets"),
-        (&["connect", "https://api.stripe.com:443"], 1, "is no peer"),
-        (&["listen", "localhost:80"], 1, "listens on an address"),
-        (&["syscall", "reed"], 1, "no system call"),
-        (&["syscall", "read", "x"], 2, "no 64-bit number"),
-        (&["dance"], 2, "unrecognized"),
+    for (asked, says) in [
+        (&["connect", "api.stripe.com"] as &[&str], "such as api.stripe.com:443"),
+        (&["connect", ""], "the peer is empty; expected name:port, such as api.stripe.com:443"),
+        (&["connect", "a b"], "such as api.stripe.com:443"),
+        (&["connect", "2001:db8::1:443"], "brackets"),
+        (&["connect", "https://api.stripe.com:443"], "is no peer"),
+        (&["listen", "localhost:80"], "listens on an address"),
+        (&["connect", "unix:"], "the path is empty"),
+        (&["syscall", "reed"], "no system call"),
+        (&["syscall", "read", "x"], "no 64-bit number"),
+        (&["dance"], "unrecognized"),
     ] {
         let output = stage.run(["explain"].iter().chain(asked));
-        assert_eq!(output.status.code(), Some(status), "{asked:?}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2), "{asked:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(says), "{asked:?}: {}", stderr(&output));
     }
     let output = Stage::new().run(["explain", "exec", "/bin/id"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("fnguard init"), "{}", stderr(&output));
+    let output = Stage::with_policy("version = 2\n").run(["explain", "exec", "/bin/id"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
 #[test]

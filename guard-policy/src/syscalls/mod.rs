@@ -20,6 +20,8 @@ mod function;
 #[cfg(feature = "filter")]
 mod markdown;
 #[cfg(feature = "filter")]
+mod mediated;
+#[cfg(feature = "filter")]
 mod row;
 #[cfg(feature = "filter")]
 mod table;
@@ -30,6 +32,8 @@ pub use arbiter::ARBITER;
 pub use function::FUNCTION;
 #[cfg(feature = "filter")]
 pub use markdown::markdown;
+#[cfg(feature = "filter")]
+pub use mediated::mediated_by;
 #[cfg(feature = "filter")]
 pub use row::{Answer, Condition, Row, Rule, Set, Test, Value, When, Width};
 #[cfg(feature = "filter")]
