@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::keys::{self, Key, Kind, NETWORK_RULE, SECTIONS, Section, TOP_LEVEL};
 use super::rule::{self, List};
 use super::words::Words;
-use super::{paths, variables};
+use super::{paths, syntax, variables};
 use crate::model::{
     Arm, Exec, Files, Memory, Mode, Network, NetworkRule, Policy, Report, SecretPattern, Secrets,
 };
@@ -31,14 +31,10 @@ pub(super) fn read(text: &str, origin: &str) -> (Policy, Vec<Diagnostic>) {
             reader.duplicate(document.get_ref(), span);
         } else {
             is_whole = false;
-            // For an absent value the parser speaks of quotes.
-            let message = match error.message().split_once(',') {
-                Some((what, _)) if span.is_empty() && what.contains("must be quoted") => {
-                    "the key has no value"
-                }
-                _ => error.message(),
-            };
-            reader.add(span, Fault::error(format!("not TOML: {message}")));
+            let what = error.message();
+            let written = reader.lines.slice(span.clone());
+            let fault = syntax::fault(what, written);
+            reader.add(span, fault);
         }
     }
     // What recovery made of a broken text would be judged for what nobody wrote.

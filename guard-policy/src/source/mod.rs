@@ -46,6 +46,7 @@ mod punycode;
 pub mod reference;
 mod rule;
 mod shared_names;
+mod syntax;
 mod variables;
 mod words;
 
