@@ -195,21 +195,26 @@ impl Reader<'_> {
     ) {
         let word = name.get_ref().as_ref();
         let is_top = std::ptr::eq(section, &TOP_LEVEL);
-        let known: Vec<&'static str> = section
-            .keys
-            .iter()
-            .filter(|key| !key.kind.is_reserved())
-            .map(|key| key.name)
-            .chain(SECTIONS.iter().filter(|s| is_top && !s.reserved).map(|s| s.name))
-            .collect();
-        let mut fault = if is_top && matches!(value, DeValue::Table(_)) {
+        let is_section = is_top && matches!(value, DeValue::Table(_));
+        // A section whose keys are all reserved can't be used, so nobody is sent there.
+        let is_usable =
+            |section: &Section| !section.reserved && section.keys.iter().any(|key| !key.kind.is_reserved());
+        let known: Vec<&'static str> = if is_section {
+            SECTIONS.iter().filter(|section| is_usable(section)).map(|section| section.name).collect()
+        } else {
+            section.keys.iter().filter(|key| !key.kind.is_reserved()).map(|key| key.name).collect()
+        };
+        let mut fault = if is_section {
             Fault::error(format!("unknown section [{word}]"))
         } else if is_top {
             Fault::error(format!("unknown key `{word}` at the top level"))
         } else {
             Fault::error(format!("unknown key `{word}` in {}", section.title))
         };
-        let listed: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
+        let listed: Vec<String> = known
+            .iter()
+            .map(|known| if is_section { format!("[{known}]") } else { format!("`{known}`") })
+            .collect();
         fault = fault.expected(if known.is_empty() {
             "no key: all are reserved".to_owned()
         } else if let [only] = listed.as_slice() {
@@ -223,11 +228,14 @@ impl Reader<'_> {
             .map(|other| other.title)
             .collect();
         if let Some(near) = nearest(word, &known) {
-            fault = fault.help(format!("did you mean `{near}`?"));
+            let near = if is_section { format!("[{near}]") } else { format!("`{near}`") };
+            fault = fault.help(format!("did you mean {near}?"));
         } else if !homes.is_empty() {
             fault = fault.help(format!("`{word}` is a key of {}", homes.join(" and ")));
         } else if TOP_LEVEL.key(word).is_some() {
             fault = fault.help(format!("`{word}` stands at the top level, above the first section"));
+        } else {
+            fault = fault.help("remove it, or write one of these");
         }
         self.add(name.span(), fault);
     }
