@@ -170,6 +170,8 @@ fn finish(arbiter: &Arbiter, end: End) -> ! {
         End::Exited(status) if status != 0 || counts.blocked > 0 || counts.audited > 0 => {
             arbiter.witness.record(Ended { exit: Some(status), signal: None, counts, pid });
         }
+        // Nothing happened that a reader of the log could want to know: most runs of a program by
+        // hand end so, and each would print a line.
         _ => {}
     }
     arbiter.witness.end(DRAIN);
