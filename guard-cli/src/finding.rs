@@ -8,7 +8,8 @@ use fnguard_policy::model::{Compiled, Policy, Program};
 use fnguard_policy::source::{self, Parsed};
 use fnguard_policy::syscalls::Arch;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What is looked for in the working directory.
@@ -133,14 +134,44 @@ pub(crate) fn in_file(path: &Path) -> Result<Found> {
 
 /// A policy's text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    let file = File::open(path).with_context(|| format!("can't open the policy {}", path.display()))?;
-    let mut text = String::new();
-    let read = file.take(LARGEST + 1).read_to_string(&mut text);
-    let count = read.with_context(|| format!("can't read the policy {}", path.display()))?;
-    if count as u64 > LARGEST {
-        bail!("{} is no policy: it is longer than {LARGEST} bytes", path.display());
+    let shown = path.display();
+    // Not waiting, so that a FIFO can be refused: it would keep us until somebody writes into it.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = file.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::NotFound => {
+                format!("name a file that exists, or write one: `fnguard init {shown}`")
+            }
+            ErrorKind::PermissionDenied => "make it readable for whoever runs fnguard".to_owned(),
+            _ if error.raw_os_error() == Some(libc::EMFILE) => {
+                "raise the limit on open files, as by `ulimit -n 1024`".to_owned()
+            }
+            _ => format!("name a TOML file, such as {DEFAULT_FILE}"),
+        };
+        anyhow!("can't open the policy {shown}: {error}; {remedy}")
+    })?;
+    let kind = file.metadata().with_context(|| format!("can't look at the policy {shown}"))?.file_type();
+    if kind.is_dir() {
+        bail!(
+            "the policy {shown} is a directory; expected a TOML file: name the one in it, such as {}",
+            path.join(DEFAULT_FILE).display()
+        );
     }
-    Ok(text)
+    if !kind.is_file() {
+        bail!(
+            "the policy {shown} is no regular file (a pipe, a device, a socket); expected a TOML file: write \
+             the policy into one and name that"
+        );
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+    let count = read.with_context(|| format!("can't read the policy {shown}"))?;
+    if count as u64 > LARGEST {
+        bail!(
+            "{shown} is no policy: it is longer than {LARGEST} bytes; name a TOML file, such as {DEFAULT_FILE}"
+        );
+    }
+    source::text(bytes, &shown.to_string()).map_err(|found| anyhow!("{found}"))
 }
 
 /// The policy in a program's note, if it is an ELF program that has one.

@@ -179,12 +179,40 @@ fn a_wrong_policy_is_told_with_its_place() {
         assert_eq!(output.status.code(), Some(125), "{text:?}");
         assert!(stderr(&output).contains(says), "{text:?}: {}", stderr(&output));
     }
-    let output = stage.run(["run", "--policy", "/dev/zero", "--", "/bin/true"]);
-    assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("longer than"), "{}", stderr(&output));
-    stage.write("binary.toml", [0xff, 0xfe]);
-    let output = stage.run(["run", "--policy", "binary.toml", "--", "/bin/true"]);
-    assert!(stderr(&output).contains("binary.toml"), "{}", stderr(&output));
+}
+
+/// What is no policy's file at all, and what to do then.
+#[test]
+fn a_policy_that_is_no_text_file() {
+    let stage = Stage::with_policy(PLAIN);
+    stage.write("binary.toml", b"version = 1\nmode = \"\xff\"\n");
+    stage.write("wide.toml", b"\xff\xfev\0e\0");
+    stage.write("long.toml", vec![b'#'; (1 << 20) + 1]);
+    std::fs::create_dir(stage.path.join("folder")).unwrap();
+    nix::unistd::mkfifo(&stage.path.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (policy, says) in [
+        (
+            "binary.toml",
+            &["binary.toml:2:9: the policy is not UTF-8", "0xff", "save the file as UTF-8"] as &[&str],
+        ),
+        ("wide.toml", &["wide.toml:1:1:", "it is UTF-16"]),
+        ("long.toml", &["longer than 1048576 bytes", "name a TOML file"]),
+        ("folder", &["is a directory", "folder/guard.toml"]),
+        ("absent.toml", &["No such file", "`fnguard init absent.toml`"]),
+        ("pipe", &["is no regular file", "write the policy into one"]),
+        ("/dev/zero", &["is no regular file"]),
+    ] {
+        for command in
+            [&["run", "--policy", policy, "--", "/bin/true"] as &[&str], &["check", "--policy", policy]]
+        {
+            let output = stage.run(command);
+            let status = if command[0] == "run" { 125 } else { 1 };
+            assert_eq!(output.status.code(), Some(status), "{command:?}: {}", stderr(&output));
+            for part in says {
+                assert!(stderr(&output).contains(part), "{command:?}: no {part:?} in {}", stderr(&output));
+            }
+        }
+    }
 }
 
 #[test]

@@ -54,7 +54,8 @@ pub(crate) fn load(source: &Source) -> Result<Loaded, Error> {
 
 fn from_file(name: String, span: Span, default: bool) -> Result<Loaded, Error> {
     let path = directory(span)?.join(&name);
-    let text = read(&path, default).map_err(|message| Error::new(span, message))?;
+    let bytes = read(&path, default).map_err(|message| Error::new(span, message))?;
+    let text = source::text(bytes, &name).map_err(|found| Error::new(span, found))?;
     let (parsed, warnings) = parse(&text, &name, span, &Place::AsGiven)?;
     loaded(name.clone(), Some(name), span, &parsed, warnings)
 }
@@ -70,15 +71,16 @@ fn directory(span: Span) -> Result<PathBuf, Error> {
     })
 }
 
-fn read(path: &Path, default: bool) -> Result<String, String> {
+fn read(path: &Path, default: bool) -> Result<Vec<u8>, String> {
     let shown = path.display();
+    // A FIFO would keep the compiler waiting for whoever writes into it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Err(format!(
+            "the policy {shown} is no regular file\n  = expected: a TOML file, such as {DEFAULT_FILE}"
+        ));
+    }
     let error = match std::fs::read(path) {
-        Ok(bytes) => {
-            return String::from_utf8(bytes).map_err(|error| {
-                let at = error.utf8_error().valid_up_to();
-                format!("the policy {shown} is not UTF-8\n  = found: an invalid byte at offset {at}")
-            });
-        }
+        Ok(bytes) => return Ok(bytes),
         Err(error) => error,
     };
     match error.kind() {
@@ -88,12 +90,14 @@ fn read(path: &Path, default: bool) -> Result<String, String> {
         )),
         ErrorKind::NotFound => Err(format!(
             "there is no such policy: looked for {shown}\n  = expected: a path relative to the directory of \
-             Cargo.toml"
+             Cargo.toml\n  = help: create it, or mend the path"
         )),
         ErrorKind::IsADirectory => Err(format!(
             "the policy {shown} is a directory\n  = expected: a TOML file, such as {DEFAULT_FILE}"
         )),
-        _ => Err(format!("the policy {shown} cannot be read: {error}")),
+        _ => Err(format!(
+            "the policy {shown} cannot be read: {error}\n  = help: make it readable for whoever builds the function"
+        )),
     }
 }
 

@@ -67,6 +67,38 @@ pub struct Parsed {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// The text of a policy's file. `origin` is what messages call the file.
+///
+/// # Errors
+///
+/// Where the bytes are not UTF-8, which TOML is by definition: the place of the first that is wrong.
+///
+/// ```
+/// use fnguard_policy::source;
+///
+/// let errors = source::text(b"version = 1\n# caf\xe9\n".to_vec(), "guard.toml").unwrap_err();
+/// assert!(errors.to_string().starts_with("guard.toml:2:6: the policy is not UTF-8"));
+/// ```
+pub fn text(bytes: Vec<u8>, origin: &str) -> Result<String, Diagnostics> {
+    String::from_utf8(bytes).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        // What stands for the bad bytes begins where they do: all before them is as it was.
+        let shown = String::from_utf8_lossy(bytes);
+        let end = start.saturating_add(char::REPLACEMENT_CHARACTER.len_utf8());
+        let message = "the policy is not UTF-8".to_owned();
+        let mut diagnostic =
+            diagnostic::Lines::new(&shown, origin).diagnostic(Severity::Error, start..end, message);
+        diagnostic.found = bytes.get(start).map(|byte| format!("the byte 0x{byte:02x}"));
+        diagnostic.expected = Some("text in UTF-8".to_owned());
+        diagnostic.help = Some(match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save the file as UTF-8".to_owned(),
+            _ => "save the file as UTF-8, or replace what is marked".to_owned(),
+        });
+        Diagnostics::new(vec![diagnostic])
+    })
+}
+
 /// Parses the text of a `guard.toml`. `origin` is what messages call the file.
 ///
 /// # Errors
