@@ -29,6 +29,9 @@ fn signals_are_mirrored() {
         ("ABRT", libc::SIGABRT),
         ("PIPE", libc::SIGPIPE),
         ("HUP", libc::SIGHUP),
+        ("XFSZ", libc::SIGXFSZ),
+        ("VTALRM", libc::SIGVTALRM),
+        ("PROF", libc::SIGPROF),
     ] {
         let output = stage.shell(&format!("kill -{name} $$"));
         assert_eq!(output.status.signal(), Some(number), "{name}: {}", stderr(&output));

@@ -191,7 +191,7 @@ fn finish(arbiter: &Arbiter, end: End) -> ! {
 
 /// A signal's name, or its number.
 fn signal_name(number: i32) -> String {
-    const NAMES: [(i32, &str); 17] = [
+    const NAMES: [(i32, &str); 20] = [
         (libc::SIGHUP, "SIGHUP"),
         (libc::SIGINT, "SIGINT"),
         (libc::SIGQUIT, "SIGQUIT"),
@@ -209,6 +209,9 @@ fn signal_name(number: i32) -> String {
         (libc::SIGTERM, "SIGTERM"),
         (libc::SIGSYS, "SIGSYS"),
         (libc::SIGXCPU, "SIGXCPU"),
+        (libc::SIGXFSZ, "SIGXFSZ"),
+        (libc::SIGVTALRM, "SIGVTALRM"),
+        (libc::SIGPROF, "SIGPROF"),
     ];
     NAMES
         .iter()
