@@ -30,6 +30,14 @@ pub(crate) fn run(arguments: &Package, out: &mut impl Write) -> Result<ExitCode>
     {
         bail!("{shown} would be overwritten by what is made of it; give another name by -o");
     }
+    let is_directory = file.metadata().is_ok_and(|found| found.is_dir());
+    if is_directory {
+        bail!(
+            "{shown} is a directory; expected the archive that `cargo lambda build --output-format zip` makes, \
+             such as {}",
+            source.join("bootstrap.zip").display()
+        );
+    }
     let mut archive = ZipArchive::new(BufReader::new(file))
         .with_context(|| format!("{shown} is no readable zip archive"))?;
     check_names(&mut archive).with_context(|| shown.to_string())?;

@@ -270,6 +270,9 @@ fn what_cannot_be_packaged() {
         assert_eq!(output.status.code(), Some(1), "{launcher}");
         assert!(stderr(&output).contains(says), "{launcher}: {}", stderr(&output));
     }
+    let output = stage.run(["package", "."]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is a directory; expected the archive"), "{}", stderr(&output));
     stage.write("guard.toml", "version = 1\n[arm]\nrelease = \"never\"\n");
     let output = package(&stage, &[]);
     assert!(stderr(&output).contains("release"), "{}", stderr(&output));
