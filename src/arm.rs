@@ -81,7 +81,6 @@ pub(crate) fn arm(
         Way::Launch(launch) => Some(launch.program.to_string_lossy().into_owned()),
     };
     let programs = confine::Programs::gather(&policy.exec.allow, launched.as_deref());
-    let wants_seccomp = policy.arm.mechanism != Mechanism::Sealed;
     let parent = process::own_pid();
 
     let mut captured = captured;
@@ -113,8 +112,7 @@ pub(crate) fn arm(
                         inherited: &inventory.inherited,
                         allowed: allowed(policy, own_code.as_deref()),
                         domain,
-                        wants_seccomp: wants_seccomp && attempt == Attempt::Whole,
-                        wants_domain: attempt == Attempt::Whole,
+                        attempt,
                         socket: &function_end,
                         keeps_link: matches!(way, Way::InPlace),
                     },
@@ -186,17 +184,13 @@ fn check_platform(compiled: &Compiled, way: &Way) -> Result<(), ArmError> {
         });
     }
     let policy = &compiled.policy;
-    if policy.arm.on_unsupported == OnUnsupported::Refuse {
-        if policy.arm.mechanism == Mechanism::Sealed {
-            return Err(ArmError::NotBuilt { what: "[arm] mechanism = \"sealed\"" });
-        }
-        // A launched program reads itself to load, so only one that arms in place can be held.
-        if policy.files.own_code == OwnCode::Deny
-            && policy.files.mode == Mode::Enforce
-            && matches!(way, Way::Launch(_))
-        {
-            return Err(ArmError::NotBuilt { what: "[files] own_code = \"deny\" under a launcher" });
-        }
+    // A launched program reads itself to load, so only one that arms in place can be held.
+    if policy.arm.on_unsupported == OnUnsupported::Refuse
+        && policy.files.own_code == OwnCode::Deny
+        && policy.files.mode == Mode::Enforce
+        && matches!(way, Way::Launch(_))
+    {
+        return Err(ArmError::NotBuilt { what: "[files] own_code = \"deny\" under a launcher" });
     }
     Ok(())
 }
@@ -226,8 +220,7 @@ struct FunctionSide<'a> {
     inherited: &'a Inherited,
     allowed: Allowed<'a>,
     domain: Result<confine::Domain, Errno>,
-    wants_seccomp: bool,
-    wants_domain: bool,
+    attempt: Attempt,
     socket: &'a OwnedFd,
     keeps_link: bool,
 }
@@ -236,11 +229,12 @@ struct FunctionSide<'a> {
 fn become_function(child: InChild, side: FunctionSide<'_>) -> Result<bool, ArmError> {
     let redirected = confine::redirect(child, side.streams, side.inherited)?;
     let unprivileged = confine::drop_privileges(redirected, side.parent)?;
+    let whole = side.attempt == Attempt::Whole;
     let trial = Trial::before(side.allowed, side.parent);
-    let entered = confine::enter(side.domain, side.wants_domain, &unprivileged);
+    let entered = confine::enter(side.domain, whole, &unprivileged);
     let outcomes = trial.after();
     let arbiter_entries_open = try_arbiter(side.parent);
-    let confined = confine::confine(&side.compiled.function, side.wants_seccomp, unprivileged, entered)?;
+    let confined = confine::confine(&side.compiled.function, whole, unprivileged, entered)?;
 
     let step = Step::Confined {
         listener: confined

@@ -283,9 +283,6 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
     if seen.listeners() != 0 {
         warnings.push(format!("{} seccomp listeners are open in the function", seen.listeners()));
     }
-    if policy.arm.mechanism == WantedMechanism::Sealed {
-        warnings.push("[arm] mechanism = \"sealed\" is not enforced by this version".to_owned());
-    }
     warnings
         .extend(arbiter.domain.missing.iter().map(|path| format!("{path} does not exist: no rule for it")));
     warnings.extend(policy.unlimited());
