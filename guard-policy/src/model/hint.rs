@@ -1,4 +1,5 @@
-//! The way out of a refusal: the narrowest line of policy that would allow what was refused. The
+//! The way out of a refusal: the narrowest rule that would allow what was refused, in a notation of
+//! its own: `[section] key += value` says to add the value to that list of that section. The
 //! text stands in a violation's record as its `hint`, so what the function chose (names, paths) is
 //! escaped here. Not a verdict on whether it should be allowed.
 

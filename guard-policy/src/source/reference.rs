@@ -300,8 +300,9 @@ const HELD_TIGHTER: &str = r#"
 - **Names** bind neither loopback nor link-local nor metadata addresses; private ones only with
   `private = true`.
 
-The first rule that covers a peer decides. A refusal's record carries the narrowest line that would
-allow it as its `hint`.
+The first rule that covers a peer decides. A refusal's record carries the narrowest rule that would
+allow it as its `hint`: `[network] allow += "203.0.113.9:443"` means to add that text to `allow` in
+`[network]`.
 "#;
 
 const TAIL: &str = r#"
