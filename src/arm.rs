@@ -134,6 +134,8 @@ pub(crate) fn arm(
                             &Step::Failed {
                                 code: error.code().to_owned(),
                                 message: error.to_string(),
+                                found: error.found(),
+                                expected: error.expected(),
                                 remedy: error.remedy().to_owned(),
                             },
                         );

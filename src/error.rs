@@ -107,9 +107,9 @@ pub(crate) enum ArmError {
     ChildEnded { end: String },
     #[error("read-back failed: {what}")]
     ReadBack { what: String },
-    /// What the child could not do: its own error, with code and remedy, carried over.
+    /// What the child could not do: its own error, carried over.
     #[error("{message}")]
-    InChild { code: String, message: String, remedy: String },
+    InChild { code: String, message: String, found: Option<String>, expected: Option<String>, remedy: String },
     #[error("a pseudo-terminal was asked for, and stdin and stdout are not both a terminal")]
     NoTerminal,
 }
@@ -118,6 +118,54 @@ impl ArmError {
     /// Names the failing call.
     pub(crate) fn call(failing: &'static str) -> impl FnOnce(Errno) -> ArmError {
         move |source| ArmError::Call { failing, source }
+    }
+
+    /// What was found, where there is more to say than that something failed.
+    pub(crate) fn found(&self) -> Option<String> {
+        Some(match self {
+            ArmError::Call { source, .. } | ArmError::Unsupported { source, .. } => source.to_string(),
+            ArmError::Threads { found } => format!("{found} threads"),
+            ArmError::SecretNotSet { .. } => "no such variable in the environment".to_owned(),
+            ArmError::SecretWeak { reason, .. } => (*reason).to_owned(),
+            ArmError::TwoPolicies { first, second } => format!("{first}, and {second}"),
+            ArmError::Architecture { found, .. } => format!("filters for {found}"),
+            ArmError::ArmedAlready => "a guard above this process".to_owned(),
+            ArmError::OtherListener => "a listener of somebody else's".to_owned(),
+            ArmError::NotHeld { what } | ArmError::Foreign { what } => what.clone(),
+            ArmError::ChildEnded { end } => end.clone(),
+            ArmError::NoTerminal => "a pipe or a file on one of them".to_owned(),
+            ArmError::InChild { found, .. } => return found.clone(),
+            ArmError::NotRedactable(_)
+            | ArmError::Policy(_)
+            | ArmError::NotBuilt { .. }
+            | ArmError::ReadBack { .. } => return None,
+        })
+    }
+
+    /// What was expected instead.
+    pub(crate) fn expected(&self) -> Option<String> {
+        Some(match self {
+            ArmError::Threads { .. } => "one thread".to_owned(),
+            ArmError::SecretNotSet { .. } => "a value, as [secrets] env names it".to_owned(),
+            ArmError::SecretWeak { .. } => "a value of 4 bytes or more".to_owned(),
+            ArmError::TwoPolicies { .. } => "one policy".to_owned(),
+            ArmError::Architecture { expected, .. } => format!("filters for {expected}"),
+            ArmError::ArmedAlready => "a process that nobody guards".to_owned(),
+            ArmError::OtherListener => "no seccomp listener but fnguard's".to_owned(),
+            ArmError::Unsupported { what, .. } => format!("held: {what}"),
+            ArmError::NotHeld { .. } => "every control that the policy asks for, held".to_owned(),
+            ArmError::Foreign { .. } => "nothing before the guard, as [arm] strict_init asks".to_owned(),
+            ArmError::ChildEnded { .. } => "a process that lives through its arming".to_owned(),
+            ArmError::Policy(_) => {
+                format!("a policy that fnguard {} compiled", env!("CARGO_PKG_VERSION"))
+            }
+            ArmError::NoTerminal => "a terminal on stdin and on stdout".to_owned(),
+            ArmError::InChild { expected, .. } => return expected.clone(),
+            ArmError::Call { .. }
+            | ArmError::NotRedactable(_)
+            | ArmError::NotBuilt { .. }
+            | ArmError::ReadBack { .. } => return None,
+        })
     }
 
     /// What to do about it, for the person who reads the refusal.

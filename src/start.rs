@@ -178,8 +178,9 @@ fn refuse(error: &ArmError) -> ! {
     let refusal = Refusal {
         code: error.code().to_owned(),
         message: error.to_string(),
+        found: error.found(),
+        expected: error.expected(),
         remedy: Some(error.remedy().to_owned()),
-        ..Refusal::default()
     };
     let mut line =
         Reporter::new(Options::default()).record(&refusal.into(), SystemTime::now(), &|text| text.to_owned());

@@ -225,6 +225,17 @@ fn a_required_secret_that_is_not_set_is_named() {
     assert_eq!(output.status.code(), Some(125));
     let refusal = records(&output).pop().unwrap();
     assert!(refusal.to_string().contains("ABSENT_KEY"), "{refusal}");
+
+    // The page shows this very record.
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/violations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let shown = page.lines().find(|line| line.starts_with('{') && line.contains(r#""fnguard":"refusal""#));
+    let shown = shown.unwrap().replace("STRIPE_KEY", "ABSENT_KEY");
+    let mut shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    for field in ["timestamp", "seq"] {
+        shown[field] = refusal[field].clone();
+    }
+    assert_eq!(refusal, shown);
 }
 
 /// As the first process of a pid namespace: no signal can end it, so it exits with 128 + n, and

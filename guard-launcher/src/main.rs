@@ -76,6 +76,25 @@ impl Error {
         }
     }
 
+    fn found(&self) -> Option<String> {
+        match self {
+            Error::Place(source) | Error::Open { source, .. } => Some(source.to_string()),
+            Error::Function { source, .. } => Some(source.to_string()),
+            Error::Policy { source, .. } => Some(source.to_string()),
+            Error::NoPolicy { .. } => None,
+        }
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            Error::Place(_) => "the launcher's own path in /proc/self/exe".to_owned(),
+            Error::Function { .. } => "a 64-bit ELF program".to_owned(),
+            Error::Open { .. } => "a file that can be read".to_owned(),
+            Error::Policy { .. } => format!("a policy that fnguard {} compiled", layout::VERSION),
+            Error::NoPolicy { .. } => "a policy in one of the two".to_owned(),
+        }
+    }
+
     fn remedy(&self) -> &'static str {
         match self {
             Error::Place(_) => "mount /proc",
@@ -97,11 +116,23 @@ fn main() {
             let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
             let error =
                 fnguard::launch(&compiled, function.as_os_str(), &arguments, fnguard::Streams::Inherited);
-            refuse("not_started", error.to_string(), "package the function again with `fnguard package`");
+            refuse(Refusal {
+                code: "not_started".to_owned(),
+                message: error.to_string(),
+                expected: Some("the function beside the launcher, executable".to_owned()),
+                remedy: Some("package the function again with `fnguard package`".to_owned()),
+                ..Refusal::default()
+            });
             error.status
         }
         Err(error) => {
-            refuse(error.code(), error.to_string(), error.remedy());
+            refuse(Refusal {
+                code: error.code().to_owned(),
+                message: error.to_string(),
+                found: error.found(),
+                expected: Some(error.expected()),
+                remedy: Some(error.remedy().to_owned()),
+            });
             125
         }
     };
@@ -141,9 +172,7 @@ fn read_note(layout: &Layout) -> Result<Compiled, Error> {
 }
 
 /// Says why, as one record of the form that arming's own refusals have.
-fn refuse(code: &str, message: String, remedy: &str) {
-    let refusal =
-        Refusal { code: code.to_owned(), message, remedy: Some(remedy.to_owned()), ..Refusal::default() };
+fn refuse(refusal: Refusal) {
     let mut line =
         Reporter::new(Options::default()).record(&refusal.into(), SystemTime::now(), &|text| text.to_owned());
     line.push('\n');

@@ -142,7 +142,9 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     else {
         let _ = process::wait(beginning.function, true);
         return Ended::Refused(match step {
-            Step::Failed { code, message, remedy } => ArmError::InChild { code, message, remedy },
+            Step::Failed { code, message, found, expected, remedy } => {
+                ArmError::InChild { code, message, found, expected, remedy }
+            }
             _ => ArmError::ReadBack { what: "an unexpected step".to_owned() },
         });
     };

@@ -27,11 +27,12 @@ fn refusal(site: &Site, now: SystemTime) -> String {
     let refusal = Refusal {
         code: "not_armed".to_owned(),
         message: format!("{} is guarded, and this process is not armed", site.function),
+        found: Some("a release build that no guard has armed".to_owned()),
+        expected: Some("arming before main by the attribute, or a start by `fnguard run`".to_owned()),
         remedy: Some(format!(
             "start it by `fnguard run`, or set [arm] release = \"never\" in its policy ({})",
             site.policy
         )),
-        ..Refusal::default()
     };
     Reporter::new(Options::default()).record(&refusal.into(), now, &|text| text.to_owned())
 }
@@ -54,5 +55,8 @@ mod tests {
         assert_eq!(line["fnguard"], "refusal");
         assert_eq!(line["code"], "not_armed");
         assert!(line["message"].as_str().unwrap().contains("orders::main"));
+        for field in ["found", "expected", "remedy"] {
+            assert!(line[field].is_string(), "{field}");
+        }
     }
 }

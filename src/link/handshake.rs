@@ -29,7 +29,7 @@ pub(crate) enum Step {
     /// Whether a call that it made was answered through the listener.
     Tried { trapped: bool },
     /// It could not go on.
-    Failed { code: String, message: String, remedy: String },
+    Failed { code: String, message: String, found: Option<String>, expected: Option<String>, remedy: String },
 }
 
 /// What the arbiter answers.
