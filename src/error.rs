@@ -171,6 +171,15 @@ impl ArmError {
     /// What to do about it, for the person who reads the refusal.
     pub(crate) fn remedy(&self) -> &str {
         match self {
+            ArmError::Call { source: Errno(libc::EMFILE), .. } => {
+                "raise the limit on open files, as by `ulimit -n 1024`, before the start"
+            }
+            ArmError::Call { source: Errno(libc::ENFILE), .. } => {
+                "close what holds the machine's files open, or raise fs.file-max"
+            }
+            ArmError::Call { source: Errno(libc::ENOENT), failing } if failing.contains("/proc") => {
+                "mount /proc: `mount -t proc proc /proc`"
+            }
             ArmError::Call { .. } => "run `fnguard doctor` to see what this platform allows",
             ArmError::Threads { .. } => {
                 "put #[guarded] above any attribute that starts a runtime, and start no thread before main"

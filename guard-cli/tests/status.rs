@@ -238,6 +238,54 @@ fn a_required_secret_that_is_not_set_is_named() {
     assert_eq!(refusal, shown);
 }
 
+/// Too few descriptors, wherever they run out, and a machine without /proc: the remedy names them.
+#[test]
+fn what_a_start_lacks_is_named_with_its_remedy() {
+    let stage = Stage::with_policy(PLAIN);
+    let shell = |program: &str, words: &[&str], script: &str| {
+        let mut command = Command::new(program);
+        command.args(words).args(["sh", "-c", script, FNGUARD]).current_dir(&stage.path);
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    let mut refused = 0;
+    for limit in 6..40 {
+        let script = format!("ulimit -n {limit}; exec \"$0\" run -- /bin/true");
+        let output = shell("env", &[], &script);
+        if output.status.success() {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(125), "{limit}: {}", stderr(&output));
+        let text = stderr(&output);
+        assert!(text.contains("ulimit -n"), "{limit}: {text}");
+        refused += 1;
+    }
+    assert!(refused > 3, "{refused}");
+    let output = shell(
+        "unshare",
+        &["--user", "--map-root-user", "--mount"],
+        "mount -t tmpfs none /proc && exec \"$0\" run -- /bin/true",
+    );
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    let refusal = records(&output).pop().unwrap();
+    assert!(refusal["remedy"].as_str().unwrap().contains("mount /proc"), "{refusal}");
+    assert!(refusal["found"].as_str().unwrap().contains("ENOENT"), "{refusal}");
+}
+
+/// A clean end says nothing; whatever was told of before is summed up.
+#[test]
+fn a_clean_end_has_no_record() {
+    let stage = Stage::with_policy(PLAIN);
+    let ended = |script: &str| {
+        let output = stage.shell(script);
+        records(&output).into_iter().find(|record| record["fnguard"] == "ended")
+    };
+    assert_eq!(ended("exit 0"), None);
+    let after_a_violation = ended("echo x > /etc/fnguard-absent; exit 0").unwrap();
+    assert_eq!(after_a_violation["level"], "INFO");
+    assert_eq!(after_a_violation["exit"], 0);
+    assert_eq!(ended("exit 3").unwrap()["level"], "WARN");
+}
+
 /// As the first process of a pid namespace: no signal can end it, so it exits with 128 + n, and
 /// every orphan is its child.
 #[test]

@@ -7,7 +7,7 @@ use crate::confine::DomainState;
 use crate::error::ArmError;
 use crate::posture::{self, Seen};
 use crate::report::{Held, Mechanism, Options, Posture, Reporter};
-use crate::sys::descriptor::Identity;
+use crate::sys::descriptor::{self, Identity};
 use crate::sys::{Errno, process};
 use crate::trial::{Outcome, Outcomes};
 use fnguard_policy::model::{
@@ -333,6 +333,11 @@ pub(super) fn refuse_what_is_not_held(
     if found.listener_error == Some(Errno(libc::EBUSY)) {
         return Err(ArmError::OtherListener);
     }
+    // A call that was not answered for want of descriptors says nothing of the platform.
+    if found.listener_error.is_none() && !found.trapped && has_no_descriptors_left() {
+        let failing = "answering the first call";
+        return Err(ArmError::Call { failing, source: Errno(libc::EMFILE) });
+    }
     let domain_error = match found.domain {
         DomainFound::Refused(error) => Some(error),
         _ => None,
@@ -341,6 +346,12 @@ pub(super) fn refuse_what_is_not_held(
         Some(source) => Err(ArmError::Unsupported { what: missing.join("; "), source }),
         None => Err(ArmError::NotHeld { what: missing.join("; ") }),
     }
+}
+
+/// Whether fewer descriptors can be opened than answering one call takes.
+fn has_no_descriptors_left() -> bool {
+    let opened: Result<Vec<_>, Errno> = (0..4).map(|_| descriptor::event()).collect();
+    opened.err() == Some(Errno(libc::EMFILE))
 }
 
 /// The posture as its line in the log, for the function's own use.
