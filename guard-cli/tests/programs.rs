@@ -32,6 +32,29 @@ fn node() {
     assert_eq!(stdout(&output), "499999500000\nEACCES\n", "{}", stderr(&output));
 }
 
+/// Audit lets through what the policy speaks of, and no executable memory: what compiles while it runs
+/// needs its key there too, as the help and the README say.
+#[test]
+fn node_in_audit() {
+    let node = real_program("node");
+    let stage = Stage::with_policy("version = 1\n[memory]\nexecutable = \"any\"\n");
+    // A port that nobody listens on: refused by its kernel, and not by the guard.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let code =
+        format!("require('net').connect({port}, '127.0.0.1').on('error', error => console.log(error.code))");
+    let output = stage.run(["run", "--audit", "--", &node, "-e", &code]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "ECONNREFUSED\n", "{}", stderr(&output));
+    assert_eq!(violations(&output)[0]["action"], "audited");
+
+    let stage = Stage::with_policy("version = 1\n");
+    let output = stage.run(["run", "--audit", "--", &node, "-e", "1"]);
+    assert!(!output.status.success(), "{}", stderr(&output));
+    let refused = violations(&output).into_iter().find(|one| one["control"] == "memory").unwrap();
+    assert_eq!(refused["action"], "blocked");
+    assert!(refused["hint"].as_str().unwrap().starts_with("[memory] executable = "), "{refused}");
+}
+
 fn allowing(programs: &[&str]) -> Stage {
     let list: Vec<String> = programs.iter().map(|name| format!("{:?}", real_program(name))).collect();
     Stage::with_policy(&format!("version = 1\n[exec]\nallow = [{}]\n", list.join(", ")))

@@ -253,7 +253,8 @@ alone; a section's own word counts. A single network rule with `audit = true` is
 reported even where the mode is `enforce`.
 
 Audit speaks of the network, of programs and of files. What protects the guard itself (its memory,
-its process, its filter), the capture of secrets and their masking hold in audit as they do in enforce.
+its process, its filter), executable memory after the start, the capture of secrets and their masking hold in
+audit as they do in enforce.
 "#;
 
 const RESERVED: &str = r#"These keys belong to later versions. Setting one is an error that says so, since a policy that states a
