@@ -17,8 +17,8 @@ use crate::sys::signal::{self, Received};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// How long the pumps may stand still after the function's end before what is left is given up: the
-/// platform does not read its log.
+/// How long the pumps, and then the records, may stand still after the function's end before what is
+/// left is given up: the platform does not read its log.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Waits for the function's end, drains everything, and ends this process the same way.
@@ -174,7 +174,8 @@ fn finish(arbiter: &Arbiter, end: End) -> ! {
         // hand end so, and each would print a line.
         _ => {}
     }
-    arbiter.witness.end(DRAIN);
+    // Nobody is left to tell where the rest is lost.
+    let _ = arbiter.witness.end(DRAIN);
     if let Some(terminal) = &arbiter.terminal {
         terminal.restore();
     }

@@ -34,6 +34,8 @@ struct Queue {
     bytes: usize,
     others: usize,
     writing: bool,
+    /// How many lines the writing thread is done with.
+    written: u64,
     ending: bool,
     ended: bool,
 }
@@ -98,6 +100,7 @@ impl Witness {
                 bytes: 0,
                 others: 0,
                 writing: false,
+                written: 0,
                 ending: false,
                 ended: false,
             }),
@@ -213,6 +216,7 @@ impl Witness {
                 let _ = outlet.write_record(&line);
                 queue = self.lock();
                 queue.writing = false;
+                queue.written = queue.written.wrapping_add(1);
                 self.changed.notify_all();
                 continue;
             }
@@ -236,12 +240,23 @@ impl Witness {
         }
     }
 
-    /// Lets the writing thread finish what waits and leave.
-    pub(crate) fn end(&self, limit: Duration) {
+    /// Lets the writing thread finish what waits and leave. It has as long as it gets on: only once
+    /// no line was written for `limit` is the rest left behind, as where the platform does not read.
+    /// Nothing is added by then but what the guard itself says of the end, so what waits is bounded
+    /// by the queue. Whether every line was written.
+    pub(crate) fn end(&self, limit: Duration) -> bool {
         self.summarise();
         self.lock().ending = true;
         self.changed.notify_all();
-        let _ = self.flush(limit);
+        loop {
+            let before = self.lock().written;
+            if self.flush(limit) {
+                return true;
+            }
+            if self.lock().written == before {
+                return false;
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
@@ -259,6 +274,8 @@ impl Witness {
 mod tests {
     use super::*;
     use crate::report::{Action, Control, LateOutput, Stream};
+    use crate::sys::descriptor;
+    use std::os::fd::AsFd;
 
     fn witness() -> Witness {
         Witness::new(Options::default(), Arc::new(Matcher::build([]).unwrap()))
@@ -291,6 +308,53 @@ mod tests {
         assert_eq!(violations, 200);
         let queue = witness.lock();
         assert_eq!((queue.bytes, queue.others, queue.waiting.len()), (0, 0, 0));
+    }
+
+    /// A platform that takes longer to read the records than the writing thread may stand still.
+    #[test]
+    fn an_end_leaves_no_record_behind_where_the_log_is_slow() {
+        const LIMIT: Duration = Duration::from_millis(500);
+        const RECORDS: usize = 400;
+        let witness = Arc::new(witness());
+        for _ in 0..RECORDS {
+            witness.record(LateOutput { after: vec!["x".repeat(64); 16], ..late() });
+        }
+        let waiting = witness.lock().bytes;
+        let (log, theirs) = descriptor::pipe().unwrap();
+        // Small parts, so that the whole takes longer than the limit.
+        descriptor::set_pipe_size(theirs.as_fd(), 4096).unwrap();
+        assert!(waiting > 100 * 4096, "{waiting}");
+        let slow = std::thread::spawn(move || {
+            let (mut all, mut some) = (Vec::new(), Vec::with_capacity(4096));
+            while descriptor::read_into(log.as_fd(), &mut some, 4096).is_ok_and(|count| count > 0) {
+                all.extend_from_slice(&some);
+                std::thread::park_timeout(LIMIT / 50);
+            }
+            all
+        });
+        let outlet = Outlet::new(theirs);
+        let writer = std::thread::spawn({
+            let witness = Arc::clone(&witness);
+            move || witness.write_on(&outlet)
+        });
+        assert!(witness.end(LIMIT));
+        writer.join().unwrap();
+        let all = String::from_utf8(slow.join().unwrap()).unwrap();
+        assert_eq!(all.lines().count(), RECORDS);
+        assert_eq!(all.len(), waiting + RECORDS, "each with its line end");
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_a_log_that_nobody_reads() {
+        let witness = Arc::new(witness());
+        for _ in 0..400 {
+            witness.record(LateOutput { after: vec!["x".repeat(64); 16], ..late() });
+        }
+        let (_log, theirs) = descriptor::pipe().unwrap();
+        let outlet = Outlet::new(theirs);
+        let writer = Arc::clone(&witness);
+        std::thread::spawn(move || writer.write_on(&outlet));
+        assert!(!witness.end(Duration::from_millis(100)));
     }
 
     /// As many violations as the reporter ever prints, as long as they get, all wait at once.
