@@ -93,6 +93,18 @@ fn standard_input_that_is_a_socket() {
     assert!(output.stdout == bytes, "{} bytes came back of {}", output.stdout.len(), bytes.len());
 }
 
+/// A pipe on 0 is carried as well. A pipeline ends when its reader has ended, whoever writes.
+#[test]
+fn an_endless_writer_ends_with_its_reader() {
+    let stage = Stage::with_policy(PLAIN);
+    let output = Command::new("bash")
+        .args(["-c", "yes | \"$0\" run -- head -n 1; echo \"${PIPESTATUS[*]}\"", FNGUARD])
+        .current_dir(&stage.path)
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&output), "y\n141 0\n", "{}", stderr(&output));
+}
+
 /// What a program finds ignored stays as fnguard's parent left it.
 #[test]
 fn a_broken_pipe_ends_the_program() {

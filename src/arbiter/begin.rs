@@ -14,7 +14,7 @@ use super::terminal::Terminal;
 use super::vault::Vault;
 use super::witness::Witness;
 use super::{Arbiter, lifetime};
-use crate::confine::{self, DomainState, Programs, StandardPipes, Streams};
+use crate::confine::{self, DomainState, Programs, StandardPipes, Stdin, Streams};
 use crate::error::ArmError;
 use crate::inventory::Inventory;
 use crate::link::handshake::{Reply, Step, hear, tell};
@@ -407,7 +407,7 @@ fn outlets(raw: bool) -> Result<(Arc<Outlet>, Arc<Outlet>), ArmError> {
 
 /// How what comes in reaches the function.
 enum Input {
-    /// It has the platform's own descriptor.
+    /// It has the platform's own file.
     Inherited,
     /// By a pipe, this being the writing end.
     Pipe(OwnedFd),
@@ -433,7 +433,12 @@ fn ends(streams: Streams, out: Arc<Outlet>, err: &Arc<Outlet>) -> Result<(Vec<St
                 Start { stream: Stream::Stdout, source, reader: Arc::new(stdout), outlet: out },
                 Start { stream: Stream::Stderr, source, reader: Arc::new(stderr), outlet: err },
             ];
-            Ok((sources, stdin.map_or(Input::Inherited, |(_, writer)| Input::Pipe(writer))))
+            let input = match stdin {
+                // The reading end is the function's alone, or the platform would never see it closed.
+                Stdin::Carried((_, writer)) => Input::Pipe(writer),
+                Stdin::Inherited | Stdin::Reopened(_) => Input::Inherited,
+            };
+            Ok((sources, input))
         }
         Streams::Terminal(pair) => {
             let (terminal, master) =
@@ -493,7 +498,7 @@ fn start_input(arbiter: &Arc<Arbiter>, input: Input) -> Result<(), ArmError> {
             let Some(platform) = descriptor::borrow_number(0) else { return Ok(()) };
             let platform = descriptor::duplicate_from(platform, 3)
                 .map_err(ArmError::call("keeping the platform's stdin"))?;
-            Box::new(move || carry(&platform, &writer))
+            Box::new(move || carry(platform, writer))
         }
         Input::Terminal(terminal) => {
             let arbiter = Arc::clone(arbiter);

@@ -19,9 +19,13 @@ pub(crate) struct Inherited {
 
 /// Looks at every open descriptor above 2.
 ///
-/// Kept are read-only files, directories and pipes: they lead nothing out. Everything else is
-/// closed: a copy of the original 0, 1 or 2 by identity (writing there would pass the pumps by),
+/// Kept are directories and read-only files that have a name: they lead nothing out. Everything else
+/// is closed: a copy of the original 0, 1 or 2 by identity (writing there would pass the pumps by),
 /// a socket, anything writable, and what has no file behind it (io_uring, a seccomp listener).
+///
+/// So is what only seems to be read-only: a pipe and a memfd can be opened again for writing by
+/// their entry in /proc, and no Landlock domain holds that, since they lie in no directory. A file
+/// that was deleted can't be told from a memfd by what the kernel shows of it.
 ///
 /// # Errors
 ///
@@ -44,11 +48,14 @@ pub(crate) fn survey() -> Result<Inherited, ArmError> {
         let Ok(identity) = descriptor::identify(fd) else { continue };
         let flags = descriptor::status_flags(fd).unwrap_or(libc::O_RDWR);
         let reads_only = flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_PATH == 0;
-        let harmless_kind = matches!(identity.kind(), libc::S_IFREG | libc::S_IFIFO | libc::S_IFDIR);
-        let kept = reads_only && harmless_kind && !originals.contains(&identity);
+        let harmless = match identity.kind() {
+            libc::S_IFREG => identity.links > 0,
+            kind => kind == libc::S_IFDIR,
+        };
+        let kept = reads_only && harmless && !originals.contains(&identity);
         inherited.named.push(format!(
             "descriptor {number} ({}, {})",
-            kind_name(identity.kind()),
+            kind_name(&identity),
             if kept { "read-only, kept" } else { "closed" }
         ));
         if !kept {
@@ -58,8 +65,9 @@ pub(crate) fn survey() -> Result<Inherited, ArmError> {
     Ok(inherited)
 }
 
-fn kind_name(kind: u32) -> &'static str {
-    match kind {
+fn kind_name(identity: &Identity) -> &'static str {
+    match identity.kind() {
+        libc::S_IFREG if identity.links == 0 => "file without a name",
         libc::S_IFREG => "file",
         libc::S_IFDIR => "directory",
         libc::S_IFIFO => "pipe",
@@ -92,11 +100,20 @@ impl Streams {
 /// The pipes behind the function's standard descriptors: (reading end, writing end) of each.
 #[derive(Debug)]
 pub(crate) struct StandardPipes {
-    /// Only where the platform's descriptor 0 can be written to, as a socket can: the arbiter
-    /// then carries what comes in.
-    pub(crate) stdin: Option<(OwnedFd, OwnedFd)>,
+    pub(crate) stdin: Stdin,
     pub(crate) stdout: (OwnedFd, OwnedFd),
     pub(crate) stderr: (OwnedFd, OwnedFd),
+}
+
+/// What the function's descriptor 0 is.
+#[derive(Debug)]
+pub(crate) enum Stdin {
+    /// The platform's own, or nothing at all where the platform gave none.
+    Inherited,
+    /// The platform's, opened again for reading only.
+    Reopened(OwnedFd),
+    /// A pipe: the arbiter carries what comes in.
+    Carried((OwnedFd, OwnedFd)),
 }
 
 impl StandardPipes {
@@ -106,24 +123,38 @@ impl StandardPipes {
     /// by which a function could steal its own lines back (reopening
     /// /proc/self/fd/1). It holds for callers without CAP_DAC_OVERRIDE only, which is dropped.
     pub(crate) fn open() -> Result<Self, ArmError> {
-        let stdin = if leads_out(0) {
-            Some(descriptor::pipe().map_err(ArmError::call("making a pipe"))?)
-        } else {
-            None
-        };
-        Ok(StandardPipes { stdin, stdout: open_one()?, stderr: open_one()? })
+        Ok(StandardPipes { stdin: Stdin::open()?, stdout: open_one()?, stderr: open_one()? })
     }
 }
 
-/// Whether what is written to a descriptor would reach somebody past the pumps: a socket, or a
-/// pipe open both ways. A terminal is reopened read-only instead.
-fn leads_out(number: RawFd) -> bool {
-    descriptor::borrow_number(number).is_some_and(|fd| {
-        let writable =
-            descriptor::status_flags(fd).unwrap_or(libc::O_RDWR) & libc::O_ACCMODE != libc::O_RDONLY;
-        let kind = descriptor::identify(fd).map_or(0, |identity| identity.kind());
-        writable && matches!(kind, libc::S_IFSOCK | libc::S_IFIFO)
-    })
+impl Stdin {
+    /// Decides by what the platform's is, since what is written to descriptor 0 would reach somebody
+    /// past the pumps.
+    fn open() -> Result<Self, ArmError> {
+        let Some(input) = descriptor::borrow_number(0) else { return Ok(Stdin::Inherited) };
+        let identity = descriptor::identify(input).map_err(ArmError::call("looking at descriptor 0"))?;
+        let flags = descriptor::status_flags(input).unwrap_or(libc::O_RDWR);
+        let reads_only = flags & libc::O_ACCMODE == libc::O_RDONLY;
+        match identity.kind() {
+            libc::S_IFDIR => Ok(Stdin::Inherited),
+            libc::S_IFCHR if reads_only => Ok(Stdin::Inherited),
+            libc::S_IFCHR => path::open(c"/proc/self/fd/0", libc::O_RDONLY | libc::O_NOCTTY)
+                .or_else(|_| path::open(c"/dev/null", libc::O_RDONLY))
+                .map(Stdin::Reopened)
+                .map_err(ArmError::call("reopening descriptor 0 read-only")),
+            libc::S_IFREG | libc::S_IFBLK if !is_memory(&identity) => Ok(Stdin::Inherited),
+            // A socket, a pipe, a memfd, and whatever else lies in no directory: also the reading end of
+            // a pipe can be opened again for writing, by its entry in /proc.
+            _ => Ok(Stdin::Carried(descriptor::pipe().map_err(ArmError::call("making a pipe"))?)),
+        }
+    }
+}
+
+/// Whether descriptor 0, which is this, is a file in memory that lies in no directory (memfd_create(2)).
+/// What can't be read is taken for one.
+fn is_memory(identity: &Identity) -> bool {
+    let is_named = || path::read_link(c"/proc/self/fd/0").is_ok_and(|name| !name.starts_with(b"/memfd:"));
+    identity.links == 0 && !is_named()
 }
 
 fn open_one() -> Result<(OwnedFd, OwnedFd), ArmError> {
@@ -155,27 +186,22 @@ pub(crate) fn redirect(
     Ok(Redirected(()))
 }
 
-/// Puts the pipes in place of 1 and 2. A terminal on 0 that is open for writing is reopened
-/// read-only, since writing to it would pass the pumps by.
+/// Puts the pipes in place of 1 and 2, and of 0 what was decided on.
 fn take_pipes(pipes: StandardPipes) -> Result<(), ArmError> {
-    if let Some((reader, _)) = &pipes.stdin {
-        descriptor::duplicate_onto(reader.as_fd(), 0).map_err(ArmError::call("replacing descriptor 0"))?;
-    } else if let Some(input) = descriptor::borrow_number(0) {
-        let identity = descriptor::identify(input).map_err(ArmError::call("looking at descriptor 0"))?;
-        let writable = descriptor::status_flags(input).unwrap_or(0) & libc::O_ACCMODE != libc::O_RDONLY;
-        if identity.kind() == libc::S_IFCHR && writable {
-            let reopened = path::open(c"/proc/self/fd/0", libc::O_RDONLY | libc::O_NOCTTY)
-                .or_else(|_| path::open(c"/dev/null", libc::O_RDONLY))
-                .map_err(ArmError::call("reopening descriptor 0 read-only"))?;
-            descriptor::duplicate_onto(reopened.as_fd(), 0)
-                .map_err(ArmError::call("replacing descriptor 0"))?;
+    match &pipes.stdin {
+        Stdin::Carried((input, _)) | Stdin::Reopened(input) => {
+            descriptor::duplicate_onto(input.as_fd(), 0).map_err(ArmError::call("replacing descriptor 0"))?;
         }
-    } else {
-        let empty = path::open(c"/dev/null", libc::O_RDONLY).map_err(ArmError::call("opening /dev/null"))?;
-        if empty.as_raw_fd() != 0 {
-            descriptor::duplicate_onto(empty.as_fd(), 0).map_err(ArmError::call("filling descriptor 0"))?;
-        } else {
-            std::mem::forget(empty);
+        Stdin::Inherited if descriptor::borrow_number(0).is_some() => {}
+        Stdin::Inherited => {
+            let empty =
+                path::open(c"/dev/null", libc::O_RDONLY).map_err(ArmError::call("opening /dev/null"))?;
+            if empty.as_raw_fd() != 0 {
+                descriptor::duplicate_onto(empty.as_fd(), 0)
+                    .map_err(ArmError::call("filling descriptor 0"))?;
+            } else {
+                std::mem::forget(empty);
+            }
         }
     }
     descriptor::duplicate_onto(pipes.stdout.1.as_fd(), 1).map_err(ArmError::call("replacing stdout"))?;

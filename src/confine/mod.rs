@@ -9,7 +9,7 @@ mod privileges;
 mod programs;
 mod terminal;
 
-pub(crate) use descriptors::{Inherited, Redirected, StandardPipes, Streams, redirect, survey};
+pub(crate) use descriptors::{Inherited, Redirected, StandardPipes, Stdin, Streams, redirect, survey};
 pub(crate) use domain::{Domain, DomainState, Entered, enter, prepare as prepare_domain};
 pub(crate) use filter::{Confined, confine, patch as patch_program};
 pub(crate) use fork::{InChild, Side, fork};

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 
 fnguard_attacks::tests! { "logs":
     every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
-    controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
+    stdin_is_a_reading_end, reading_ends_above, controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
     forged_in_pieces, hostile_registration, flood_hides_nothing, metrics_without_set_up, secrets_in_records,
 }
 
@@ -108,6 +108,86 @@ fn stdin_is_stdout() {
     let shown = String::from_utf8_lossy(&bytes).into_owned();
     assert!(!shown.contains(SECRET), "{shown}");
     assert!(shown.contains("= write -"), "{shown}");
+}
+
+/// What a descriptor of ours has to read now.
+fn there(fd: &impl AsRawFd) -> String {
+    let mut bytes = vec![0u8; 4096];
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, and a buffer of that size.
+    let count = unsafe {
+        match libc::poll(&mut entry, 1, 0) {
+            1 => libc::read(fd.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()),
+            _ => 0,
+        }
+    };
+    bytes.truncate(usize::try_from(count).expect("it can be read"));
+    String::from_utf8(bytes).expect("text")
+}
+
+/// A file in memory that holds `length` zero bytes, open for reading only.
+fn memory(length: u64) -> std::fs::File {
+    // SAFETY: the call makes a descriptor, which the file takes.
+    let made = unsafe {
+        let made = libc::memfd_create(c"settings".as_ptr(), libc::MFD_CLOEXEC);
+        assert!(made >= 0);
+        std::fs::File::from_raw_fd(made)
+    };
+    made.set_len(length).expect("a length");
+    std::fs::File::open(format!("/proc/self/fd/{}", made.as_raw_fd())).expect("a reading end")
+}
+
+/// The reading end of a pipe, and a memfd that is read-only: opened again by their entries in /proc
+/// they can be written to, and whoever has the same pipe or file reads it.
+fn stdin_is_a_reading_end() {
+    let attack = victim(["write-to", "/proc/self/fd/0", SECRET]);
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let on_pipe = attack.clone().inherit(reader.as_raw_fd(), 0);
+    on_pipe.plain();
+    assert_eq!(there(&reader), SECRET);
+    let guarded = with_secret(on_pipe).under_guard(POLICY);
+    assert_eq!(there(&reader), "", "{}", guarded.text());
+
+    let file = memory(0);
+    let content = || std::fs::read(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("the memory");
+    let on_memory = attack.inherit(file.as_raw_fd(), 0);
+    let guarded = with_secret(on_memory.clone()).under_guard(POLICY);
+    assert!(content().is_empty(), "{}", guarded.text());
+    on_memory.plain();
+    assert_eq!(content(), SECRET.as_bytes());
+}
+
+/// The same above 2, where nothing carries them: the function does not get them.
+fn reading_ends_above() {
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let file = memory(0);
+    let named = std::fs::File::open("/etc/passwd").expect("a file");
+    let content = || std::fs::read(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("the memory");
+    let attack = |number: &str| {
+        victim(["write-to", &format!("/proc/self/fd/{number}"), SECRET])
+            .inherit(reader.as_raw_fd(), 9)
+            .inherit(file.as_raw_fd(), 10)
+            .inherit(named.as_raw_fd(), 11)
+    };
+    for number in ["9", "10"] {
+        let guarded = with_secret(attack(number)).under_guard(POLICY);
+        assert_eq!((there(&reader), content()), (String::new(), Vec::new()), "{}", guarded.text());
+        assert!(guarded.said("open") < 0, "{}", guarded.text());
+        let warnings = guarded.posture()["warnings"].to_string();
+        for name in [
+            "descriptor 9 (pipe, closed)",
+            "descriptor 10 (file without a name, closed)",
+            "descriptor 11 (file, read-only, kept)",
+        ] {
+            assert!(warnings.contains(name), "{name}: {warnings}");
+        }
+    }
+    attack("9").plain();
+    attack("10").plain();
+    assert_eq!((there(&reader), content()), (SECRET.to_owned(), SECRET.as_bytes().to_vec()));
+    let strict = with_secret(attack("9")).guard("[arm]\nstrict_init = true\n").run();
+    assert_eq!(strict.status, Some(125), "{}", strict.text());
+    assert!(strict.records("refusal")[0].to_string().contains("descriptor 9 (pipe, closed)"));
 }
 
 /// A terminal of one's own: its two sides, and the name of the second.
