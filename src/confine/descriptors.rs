@@ -5,8 +5,8 @@ use super::fork::InChild;
 use super::terminal::PseudoTerminal;
 use crate::error::ArmError;
 use crate::sys::descriptor::{self, Identity};
-use crate::sys::path;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use crate::sys::{Errno, path};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// What was found above descriptor 2, before anything of ours was opened.
 #[derive(Debug, Default)]
@@ -142,12 +142,28 @@ impl Stdin {
                 .or_else(|_| path::open(c"/dev/null", libc::O_RDONLY))
                 .map(Stdin::Reopened)
                 .map_err(ArmError::call("reopening descriptor 0 read-only")),
-            libc::S_IFREG | libc::S_IFBLK if !is_memory(&identity) => Ok(Stdin::Inherited),
+            libc::S_IFREG | libc::S_IFBLK if !is_memory(&identity) && reads_only => Ok(Stdin::Inherited),
+            libc::S_IFREG | libc::S_IFBLK
+                if !is_memory(&identity)
+                    && let Ok(input) = reopen(input) =>
+            {
+                Ok(Stdin::Reopened(input))
+            }
             // A socket, a pipe, a memfd, and whatever else lies in no directory: also the reading end of
-            // a pipe can be opened again for writing, by its entry in /proc.
+            // a pipe can be opened again for writing, by its entry in /proc. And a file that may not be
+            // read by its name.
             _ => Ok(Stdin::Carried(descriptor::pipe().map_err(ArmError::call("making a pipe"))?)),
         }
     }
+}
+
+/// Opens the file on descriptor 0, which is `input`, for reading only, at the same place: written to, it
+/// would lead past `[files] write`, and to memory that the function fills first and then executes.
+fn reopen(input: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let place = descriptor::seek(input, 0, libc::SEEK_CUR)?;
+    let reopened = path::open(c"/proc/self/fd/0", libc::O_RDONLY)?;
+    descriptor::seek(reopened.as_fd(), place, libc::SEEK_SET)?;
+    Ok(reopened)
 }
 
 /// Whether descriptor 0, which is this, is a file in memory that lies in no directory (memfd_create(2)).

@@ -77,6 +77,12 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// lseek(2); the place it leads to.
+pub fn seek(fd: BorrowedFd<'_>, offset: usize, whence: i32) -> Result<usize, Errno> {
+    // SAFETY: no pointers.
+    unsafe { syscall(libc::SYS_lseek, [number(fd), offset, whence as usize, 0, 0, 0]) }
+}
+
 /// How many bytes could be read now (ioctl(2) FIONREAD).
 pub fn readable_bytes(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut count = 0i32;

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 
 fnguard_attacks::tests! { "logs":
     every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
-    stdin_is_a_reading_end, reading_ends_above, controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
+    stdin_is_a_reading_end, reading_ends_above, stdin_is_a_writable_file, controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
     forged_in_pieces, hostile_registration, flood_hides_nothing, metrics_without_set_up, secrets_in_records,
 }
 
@@ -188,6 +188,31 @@ fn reading_ends_above() {
     let strict = with_secret(attack("9")).guard("[arm]\nstrict_init = true\n").run();
     assert_eq!(strict.status, Some(125), "{}", strict.text());
     assert!(strict.records("refusal")[0].to_string().contains("descriptor 9 (pipe, closed)"));
+}
+
+/// A file that is open both ways, where the function may write nowhere. What it is to read it reads,
+/// from where the platform stood.
+fn stdin_is_a_writable_file() {
+    let path = fresh("both-ways");
+    let open = || {
+        std::fs::write(&path, "first line\nsecond line\n").expect("a file");
+        let mut file = std::fs::File::options().read(true).write(true).open(&path).expect("the file");
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(11)).expect("a place");
+        file
+    };
+    let content = || std::fs::read_to_string(&path).expect("the file");
+    let policy = format!("{POLICY}[files]\nwrite = []\n");
+    let attack = victim(["write-number", "0", SECRET]);
+    let file = open();
+    attack.clone().inherit(file.as_raw_fd(), 0).plain();
+    assert!(content().contains(SECRET), "{}", content());
+    let file = open();
+    let guarded = with_secret(attack.inherit(file.as_raw_fd(), 0)).under_guard(&policy);
+    assert_eq!(guarded.said("write"), -i64::from(libc::EBADF));
+    assert_eq!(content(), "first line\nsecond line\n");
+    let honest = Program::new(["cat"]).inherit(file.as_raw_fd(), 0);
+    let honest = with_secret(honest).guard(&policy).run();
+    assert_eq!((honest.status, honest.stdout.as_slice()), (Some(0), b"second line\n".as_slice()));
 }
 
 /// A terminal of one's own: its two sides, and the name of the second.
