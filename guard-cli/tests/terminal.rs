@@ -18,8 +18,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 const PLAIN: &str = "version = 1\n";
-/// What python needs: it maps modules when it imports them.
-const PYTHON: &str = "version = 1\n[memory]\nexecutable = \"files\"\n";
+/// What python needs: it maps modules when it imports them. It writes nowhere: the tests' directory, with their logs, may lie
+/// below /tmp, and a log that the program may write is refused.
+const PYTHON: &str = "version = 1\n[memory]\nexecutable = \"files\"\n[files]\nwrite = []\n";
 const SECRET: &str = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -383,7 +384,7 @@ print('the end', end='', file=sys.stderr)
 /// The records go where stderr goes; what the program writes there comes by its terminal.
 #[test]
 fn records_can_be_kept_off_the_screen() {
-    let stage = Stage::with_policy("version = 1\n[exec]\nfork = true\n");
+    let stage = Stage::with_policy("version = 1\n[exec]\nfork = true\n[files]\nwrite = []\n");
     let program = [FNGUARD, "run", "--tty", "--", "/bin/sh", "-c", "echo out; echo err >&2; /bin/true"];
     let log = stage.path.join("guard.log");
     let mut person = Person::arranges(&stage, &program, |command| {

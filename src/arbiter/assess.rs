@@ -11,7 +11,7 @@ use crate::sys::descriptor::{self, Identity};
 use crate::sys::{Errno, process};
 use crate::trial::{Outcome, Outcomes};
 use fnguard_policy::model::{
-    Compiled, Executable, Mechanism as WantedMechanism, Mode, OnUnsupported, OwnCode, Policy,
+    Action, Compiled, Executable, Mechanism as WantedMechanism, Mode, OnUnsupported, OwnCode, Policy,
 };
 use std::time::SystemTime;
 
@@ -26,6 +26,15 @@ pub(super) struct Found {
     pub(super) streams: Streams,
     /// What the platform's 1 and 2 refer to.
     pub(super) originals: Vec<Vec<u8>>,
+    /// Those of them that are regular files with a name.
+    pub(super) log_files: Vec<LogFile>,
+}
+
+/// A file that the platform keeps a log in.
+pub(super) struct LogFile {
+    /// 1 or 2.
+    pub(super) number: i32,
+    pub(super) path: String,
 }
 
 /// What the arbiter has the other end of.
@@ -97,8 +106,14 @@ pub(super) fn judge_domain(
 
 /// Whether both streams of the function end in the arbiter's pipes, whose reading ends it can't open,
 /// or in the terminal whose other end the arbiter has; and nothing else leads to the platform's.
-fn judge_logs(function: i32, found: &Found) -> Held {
+fn judge_logs(function: i32, policy: &Policy, found: &Found) -> Held {
     let not_held = |reason: String| Held::NotHeld { reason };
+    // In audit every write is let through, which `files` says.
+    if policy.files.mode == Mode::Enforce
+        && let Some(reason) = judge_log_files(policy, &found.log_files)
+    {
+        return not_held(reason);
+    }
     match &found.streams {
         Streams::Pipes(pipes) => {
             if let Some(reason) = judge_pipes(&found.seen, pipes) {
@@ -124,6 +139,17 @@ fn judge_logs(function: i32, found: &Found) -> Held {
         Some(fd) => not_held(format!("descriptor {} leads to the platform's own log", fd.number)),
         None => Held::Held,
     }
+}
+
+/// Whether the policy itself lets the function write to the log, as a file that lies below `[files]
+/// write`: it could be truncated, and filled with lines that look like the guard's own.
+fn judge_log_files(policy: &Policy, files: &[LogFile]) -> Option<String> {
+    let open = files.iter().find(|file| policy.decide_write(&file.path).action == Action::Allow)?;
+    Some(format!(
+        "descriptor {} leads to {}, which [files] write lets the function overwrite: keep the log in another \
+         directory, have a pipe take it (`| cat > FILE`), or narrow [files] write",
+        open.number, open.path
+    ))
 }
 
 /// What is wrong with the function's pipes.
@@ -241,7 +267,7 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
         ("syscalls".to_owned(), by_filter(None)),
         ("processes".to_owned(), other_processes),
         ("capabilities".to_owned(), capabilities),
-        ("logs".to_owned(), judge_logs(arbiter.function, found)),
+        ("logs".to_owned(), judge_logs(arbiter.function, policy, found)),
         ("core_dumps".to_owned(), core_dumps),
     ];
     if policy.files.read.is_some() {
@@ -282,6 +308,9 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
     }
     if seen.listeners() != 0 {
         warnings.push(format!("{} seccomp listeners are open in the function", seen.listeners()));
+    }
+    if policy.files.mode == Mode::Audit {
+        warnings.extend(judge_log_files(policy, &found.log_files));
     }
     warnings
         .extend(arbiter.domain.missing.iter().map(|path| format!("{path} does not exist: no rule for it")));

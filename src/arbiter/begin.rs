@@ -1,7 +1,7 @@
 //! The arbiter's half of arming: takes the listener, reads back what is in force, says so in one
 //! line, and lets the function go on.
 
-use super::assess::{self, DomainFound, Found, Told};
+use super::assess::{self, DomainFound, Found, LogFile, Told};
 use super::images::Images;
 use super::invocations::Invocations;
 use super::links::Links;
@@ -273,6 +273,7 @@ fn become_arbiter(
         domain: domain_found,
         streams: expected,
         originals: [1, 2].into_iter().filter_map(posture::own_target).collect(),
+        log_files: [1, 2].into_iter().filter_map(log_file).collect(),
     };
     let mut record = assess::posture_record(&arbiter, compiled, &found, told);
     record.weak = weak;
@@ -403,6 +404,15 @@ fn outlets(raw: bool) -> Result<(Arc<Outlet>, Arc<Outlet>), ArmError> {
     let err = outlet(err);
     let out = if same { Arc::clone(&err) } else { outlet(out) };
     Ok((out, err))
+}
+
+/// The file that a number of the platform's leads to, where it is one that can be found by its name.
+fn log_file(number: i32) -> Option<LogFile> {
+    let fd = descriptor::borrow_number(number)?;
+    let identity = descriptor::identify(fd).ok()?;
+    let has_name = identity.kind() == libc::S_IFREG && identity.links > 0;
+    let path = posture::own_target(number).filter(|_| has_name)?;
+    Some(LogFile { number, path: String::from_utf8_lossy(&path).into_owned() })
 }
 
 /// How what comes in reaches the function.

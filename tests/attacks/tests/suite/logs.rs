@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 
 fnguard_attacks::tests! { "logs":
     every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
-    stdin_is_a_reading_end, reading_ends_above, stdin_is_a_writable_file, controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
+    stdin_is_a_reading_end, reading_ends_above, stdin_is_a_writable_file, log_below_a_writable_path, controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
     forged_in_pieces, hostile_registration, flood_hides_nothing, metrics_without_set_up, secrets_in_records,
 }
 
@@ -213,6 +213,63 @@ fn stdin_is_a_writable_file() {
     let honest = Program::new(["cat"]).inherit(file.as_raw_fd(), 0);
     let honest = with_secret(honest).guard(&policy).run();
     assert_eq!((honest.status, honest.stdout.as_slice()), (Some(0), b"second line\n".as_slice()));
+}
+
+/// A log that is a file which the policy itself lets the function write.
+fn log_below_a_writable_path() {
+    let folder = fresh("writable");
+    std::fs::create_dir(&folder).expect("a directory");
+    let run = |number: i32, policy: Option<&str>| {
+        let log = folder.join("log");
+        let _ = std::fs::remove_file(&log);
+        let file = std::fs::File::options().create(true).append(true).open(&log).expect("a log");
+        let attack = victim(["write-to", text(&log), SECRET]);
+        let attack = policy.map_or(attack.clone(), |policy| with_secret(attack).guard(policy));
+        let outcome = attack.inherit(file.as_raw_fd(), number).run();
+        (outcome, std::fs::read(&log).expect("the log"))
+    };
+    let shows = |log: &[u8]| String::from_utf8_lossy(log).contains(SECRET);
+    let of_kind = |bytes: &[u8], kind: &str| {
+        let found =
+            fnguard_attacks::record::in_log(bytes).into_iter().find(|record| record["fnguard"] == kind);
+        found.unwrap_or_else(|| panic!("{kind}: {}", String::from_utf8_lossy(bytes)))
+    };
+    let policy = |write: &str, more: &str| format!("{POLICY}[files]\nwrite = [{write}]\n{more}");
+    let below = format!("{:?}", text(&folder));
+    for number in [1, 2] {
+        let (plain, log) = run(number, None);
+        assert!(plain.status == Some(42) && shows(&log), "{}", plain.text());
+
+        let (refused, log) = run(number, Some(&policy(&below, "")));
+        assert_eq!(refused.status, Some(125), "{}", refused.text());
+        let refusal = of_kind(if number == 2 { &log } else { &refused.stderr }, "refusal");
+        assert_eq!(refusal["code"], "not_held");
+        let message = refusal["message"].to_string();
+        assert!(
+            message.contains("logs (") && message.contains("keep the log in another directory"),
+            "{message}"
+        );
+        assert!(!shows(&log));
+
+        let degrade = "[arm]\non_unsupported = \"degrade\"\n";
+        let (degraded, log) = run(number, Some(&policy(&below, degrade)));
+        assert_eq!(degraded.status, Some(42), "{}", degraded.text());
+        // On 2 the record itself is overwritten, which is what the control is about.
+        if number == 1 {
+            assert_eq!(degraded.posture()["controls"]["logs"], "not_held");
+        } else {
+            assert!(shows(&log));
+        }
+
+        let (elsewhere, log) = run(number, Some(&policy("", "")));
+        assert_eq!(elsewhere.status, Some(42), "{}", elsewhere.text());
+        let posture = of_kind(if number == 2 { &log } else { &elsewhere.stderr }, "posture");
+        assert_eq!(posture["controls"]["logs"], "held");
+        assert!(!shows(&log));
+    }
+    let (audited, _) = run(1, Some(&policy(&below, "mode = \"audit\"\n")));
+    assert_eq!(audited.status, Some(42), "{}", audited.text());
+    assert!(audited.posture()["warnings"].to_string().contains("lets the function overwrite"));
 }
 
 /// A terminal of one's own: its two sides, and the name of the second.
