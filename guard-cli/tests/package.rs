@@ -164,6 +164,25 @@ fn a_function_without_a_note() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     is_held(&start(&stage, "function-guarded.zip"));
 
+    // What can't be executed, and what is not there, have the statuses of env(1); in the end it is as it was.
+    let (place, away) = (stage.path.join("task/bootstrap.function"), stage.path.join("task/away"));
+    let bootstrap =
+        || Command::new(stage.path.join("task/bootstrap")).current_dir(&stage.path).output().unwrap();
+    let not_started = |status: i32| {
+        let output = bootstrap();
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        let refusal = records(&output).remove(0);
+        assert_eq!(refusal["code"], "not_started", "{refusal}");
+        for field in ["message", "expected", "remedy"] {
+            assert!(refusal[field].is_string(), "{field}: {refusal}");
+        }
+    };
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    not_started(126);
+    std::fs::rename(&place, &away).unwrap();
+    not_started(127);
+    std::fs::rename(&away, &place).unwrap();
+
     // A policy that was damaged on the way starts nothing.
     stage.write("task/guard.policy", b"FNGD");
     let output = Command::new(stage.path.join("task/bootstrap")).current_dir(&stage.path).output().unwrap();
@@ -174,6 +193,7 @@ fn a_function_without_a_note() {
     let output = Command::new(stage.path.join("task/bootstrap")).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
     assert_eq!(records(&output)[0]["code"], "policy_missing", "{}", stderr(&output));
+    assert_eq!(records(&output)[0]["expected"], "a policy in one of the two", "{}", stderr(&output));
     std::fs::remove_file(stage.path.join("task/bootstrap.function")).unwrap();
     let output = Command::new(stage.path.join("task/bootstrap")).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
