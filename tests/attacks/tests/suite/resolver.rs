@@ -47,7 +47,7 @@ fn every_way_of_asking() {
     std::fs::write(&file, format!("nameserver {ALLOWED}\n")).expect("a file");
     let port = sink.address.port().to_string();
     let policy = format!("[network]\nallow = [\"{NAME}:{port}\"]\n");
-    for way in ["connected", "stream", "sendto"] {
+    for way in ["connected", "stream", "fast-open", "sendto"] {
         // A server that is not there: the proxy answers in its place.
         let honest = victim(["resolve-and-connect", way, "192.0.2.53", NAME, &port]);
         let guarded = with_resolv_conf(honest.guard(&policy), text(&file)).run();

@@ -38,6 +38,12 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("control", [to, what]) => send_control(to, what),
         ("rights", [path]) => rights(path),
         ("fast-open", [to, text]) => fast_open(to, text),
+        ("fast-open-query", [call, way, to, label, reads @ ..]) => {
+            fast_open_query(call, way, to, label);
+            if !reads.is_empty() {
+                read_to_the_end();
+            }
+        }
         ("resolver", [to, text]) => resolver(to, text),
         ("pointer-high-bits", [to, text]) => pointer_high_bits(to, text),
         ("pointers", []) => pointers(),
@@ -548,6 +554,46 @@ fn fast_open(to: &str, text: &str) {
     let socket = socket_for(&bytes, libc::SOCK_STREAM);
     let flags = libc::MSG_FASTOPEN;
     say("sendto", call!(SYS_sendto, socket, text.as_ptr(), text.len(), flags, bytes.as_ptr(), bytes.len()));
+}
+
+/// A query that goes with the connection's first packet, or as soon as the connection is there; by
+/// one of the three calls. The socket is left at descriptor 9.
+fn fast_open_query(call: &str, way: &str, to: &str, label: &str) {
+    let bytes = address(to);
+    let query = crate::resolver::query(label);
+    let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+    let message = Message::new(&bytes, &framed, &[]);
+    let kind = if way == "waits" { libc::SOCK_STREAM } else { libc::SOCK_STREAM | libc::SOCK_NONBLOCK };
+    let socket = socket_for(&bytes, kind);
+    let flags = libc::MSG_FASTOPEN;
+    let (at, size) = (bytes.as_ptr(), bytes.len());
+    let sent = match call {
+        "sendto" => call!(SYS_sendto, socket, framed.as_ptr(), framed.len(), flags, at, size),
+        "sendmsg" => call!(SYS_sendmsg, socket, message.at(), flags),
+        "sendmmsg" => {
+            let vector = message.header.to_vec();
+            call!(SYS_sendmmsg, socket, vector.as_ptr(), 1, flags)
+        }
+        _ => panic!("no such call: {call}"),
+    };
+    say("sent", sent);
+    if sent == -i64::from(libc::EINPROGRESS) {
+        let mut entry = libc::pollfd { fd: socket as i32, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one entry.
+        unsafe { libc::poll(&mut entry, 1, 10_000) };
+        say("sent-later", call!(SYS_write, socket, framed.as_ptr(), framed.len()));
+    }
+    call!(SYS_shutdown, socket, libc::SHUT_WR);
+    call!(SYS_dup3, socket, 9, 0);
+}
+
+/// Reads the socket at descriptor 9 until the other side has answered and ended.
+fn read_to_the_end() {
+    let mut buffer = [0u8; 512];
+    while call!(SYS_recvfrom, 9, buffer.as_mut_ptr(), buffer.len(), 0, 0, 0) == -i64::from(libc::EAGAIN) {
+        std::thread::yield_now();
+    }
+    while call!(SYS_recvfrom, 9, buffer.as_mut_ptr(), buffer.len(), 0, 0, 0) > 0 {}
 }
 
 /// A query by a connected datagram socket, of which nothing is ever looked at by address.
