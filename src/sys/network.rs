@@ -224,3 +224,90 @@ pub fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> Result<(), Err
         .map(drop)
     }
 }
+
+/// An instruction of a socket filter, as the kernel has it (struct sock_filter).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Instruction {
+    /// What is done.
+    pub code: u16,
+    /// How many instructions are passed over if a comparison holds.
+    pub jump_true: u8,
+    /// How many if it does not.
+    pub jump_false: u8,
+    /// The operand.
+    pub operand: u32,
+}
+
+/// The longest program that is read back.
+const LONGEST_FILTER: usize = 512;
+/// SO_GET_FILTER (asm-generic/socket.h): the same number, to ask.
+const SO_GET_FILTER: i32 = libc::SO_ATTACH_FILTER;
+
+/// Has a program judge every packet before the socket gets it, in place of the one it had.
+pub fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> Result<(), Errno> {
+    let length = u16::try_from(program.len()).map_err(|_| Errno(libc::EINVAL))?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: the kernel reads the structure and the program, both alive here; an `Instruction` is
+    // a struct sock_filter.
+    unsafe {
+        syscall(
+            libc::SYS_setsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                libc::SO_ATTACH_FILTER as usize,
+                (&raw const program) as usize,
+                std::mem::size_of::<libc::sock_fprog>(),
+                0,
+            ],
+        )
+        .map(drop)
+    }
+}
+
+/// Takes the socket's program away, if it has one.
+pub fn detach_filter(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let unused = 0i32;
+    // SAFETY: the kernel reads one int, and ignores it.
+    let result = unsafe {
+        syscall(
+            libc::SYS_setsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                libc::SO_DETACH_FILTER as usize,
+                (&raw const unused) as usize,
+                std::mem::size_of::<i32>(),
+                0,
+            ],
+        )
+    };
+    match result {
+        Ok(_) | Err(Errno(libc::ENOENT)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The socket's program; empty if it has none. EINVAL where it is longer than any of ours.
+pub fn filter(fd: BorrowedFd<'_>) -> Result<Vec<Instruction>, Errno> {
+    let mut program = vec![Instruction::default(); LONGEST_FILTER];
+    // In instructions, not in bytes.
+    let mut length = u32::try_from(program.len()).map_err(|_| Errno(libc::EINVAL))?;
+    // SAFETY: the kernel writes at most `length` instructions, and how many it has.
+    unsafe {
+        syscall(
+            libc::SYS_getsockopt,
+            [
+                number(fd),
+                libc::SOL_SOCKET as usize,
+                SO_GET_FILTER as usize,
+                program.as_mut_ptr() as usize,
+                (&raw mut length) as usize,
+                0,
+            ],
+        )?;
+    }
+    program.truncate(length as usize);
+    Ok(program)
+}

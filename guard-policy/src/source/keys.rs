@@ -332,7 +332,7 @@ pub static SECTIONS: &[Section] = &[
                 kind: Kind::ListenRules,
                 default: "[]",
                 example: "[\"127.0.0.1:8080\"]",
-                doc: "The addresses of its own on which it may listen or receive. `0.0.0.0:8080` and `[::]:8080` mean every address of the machine; port 0 means any port that is free.",
+                doc: "The addresses of its own on which it may listen or receive. `0.0.0.0:8080` and `[::]:8080` mean every address of the machine; port 0 means any port that is free. A UDP socket without a rule receives only from the peers that it has connected or sent to.",
             },
             SECTION_MODE,
             Key {

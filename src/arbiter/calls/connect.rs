@@ -7,6 +7,7 @@ use super::super::target::address::{self, Address};
 use super::super::target::{Blame, Caller, path};
 use super::Outcome;
 use super::refuse::Refused;
+use super::strangers;
 use crate::report::{Action, Control};
 use crate::sys::descriptor::PollFd;
 use crate::sys::{Errno, descriptor, network};
@@ -120,10 +121,14 @@ fn connect_inet(
     if to.port() == 0 && transport == Transport::Udp {
         return Ok(probe_source(arbiter, caller, &socket, to, scope));
     }
-    match settle_inet(arbiter, caller, &peer, &names, to) {
-        Settled::Refused(outcome) => Ok(outcome),
-        Settled::Go => perform(arbiter, caller, &socket, &address::encode(to, scope, socket.is_v6())),
+    if let Settled::Refused(outcome) = settle_inet(arbiter, caller, &peer, &names, to) {
+        return Ok(outcome);
     }
+    // The kernel gives the port first, and keeps it where the connection then fails.
+    if let Err(refused) = strangers::keep_out(arbiter, caller, &socket, Some(to)) {
+        return Ok(refused);
+    }
+    perform(arbiter, caller, &socket, &address::encode(to, scope, socket.is_v6()))
 }
 
 /// Where the arbiter's own proxy answers in place of the server at `to`, whichever that is; what
@@ -157,6 +162,9 @@ fn connect_resolver(
         (_, Err(outcome)) => return Ok(outcome),
         (None, Ok(_)) => return Ok(Outcome::Error(Errno(libc::ENETUNREACH))),
     };
+    if let Err(refused) = strangers::keep_out(arbiter, caller, socket, Some(proxy)) {
+        return Ok(refused);
+    }
     let source = match announce(names, socket, proxy) {
         Ok(source) => source,
         Err(errno) => return Ok(Outcome::Error(errno)),
@@ -211,6 +219,9 @@ fn probe_source(
     to: SocketAddr,
     scope: u32,
 ) -> Outcome {
+    if let Err(refused) = strangers::keep_out(arbiter, caller, socket, None) {
+        return refused;
+    }
     let found = network::socket(socket.family, libc::SOCK_DGRAM, 0).and_then(|own| {
         network::connect(own.as_fd(), &address::encode(to, scope, socket.is_v6()))?;
         local_address(&own).ok_or(Errno(libc::ENETUNREACH))
@@ -219,7 +230,6 @@ fn probe_source(
         let source = SocketAddr::new(source.ip(), 0);
         network::bind(socket.fd.as_fd(), &address::encode(source, scope, socket.is_v6()))
     });
-    let _ = (arbiter, caller);
     match bound {
         // A second probe on the same socket finds it bound already: the first answer stands.
         Ok(()) | Err(Errno(libc::EINVAL)) => Outcome::Value(0),

@@ -6,6 +6,7 @@ use super::super::target::{Blame, Caller};
 use super::Outcome;
 use super::connect::{Socket, read_address, refuse_family, resolve_unix};
 use super::refuse::Refused;
+use super::strangers;
 use crate::report::{Action, Control};
 use crate::sys::{Errno, network};
 use fnguard_policy::model::{self, Peer, narrowest_listen_rule};
@@ -42,6 +43,13 @@ fn bind_once(
         Ok(()) => Outcome::Value(0),
         Err(errno) => Outcome::Error(errno),
     };
+    // By a rule: what came first may have closed the socket to all but its peers.
+    let perform_open = |bytes: &[u8]| match perform(bytes) {
+        Outcome::Value(value) => {
+            strangers::let_in(socket).map_or_else(Outcome::Error, |()| Outcome::Value(value))
+        }
+        other => other,
+    };
     let mut bytes = bytes;
     if socket.family == libc::AF_INET
         && address::parse(&bytes) == Ok(Address::Unspecified)
@@ -52,15 +60,23 @@ fn bind_once(
     }
     match address::parse(&bytes).map_err(Blame::Caller)? {
         Address::Inet { to, scope } => {
-            // An ephemeral port is what every client has; only listen(2) makes it a door, and a
-            // datagram socket answers only whom it has written to or who guesses its port.
+            let bytes = address::encode(to, scope, socket.is_v6());
+            // An ephemeral port is what every client has. Of a stream only listen(2) makes it a
+            // door; a datagram socket is one as it stands, and whoever binds often enough gets the
+            // port that somebody outside sends to.
             if to.port() == 0 {
-                return Ok(perform(&address::encode(to, scope, socket.is_v6())));
+                if strangers::are_welcome(arbiter, to.ip()) {
+                    return Ok(perform_open(&bytes));
+                }
+                return Ok(match strangers::keep_out(arbiter, caller, socket, None) {
+                    Ok(()) => perform(&bytes),
+                    Err(refused) => refused,
+                });
             }
             let peer = Peer::local(to.ip(), to.port(), socket.transport());
             Ok(match settle(arbiter, caller, &peer, to.to_string()) {
                 Some(outcome) => outcome,
-                None => perform(&address::encode(to, scope, socket.is_v6())),
+                None => perform_open(&bytes),
             })
         }
         // No socket but IPv4's takes AF_UNSPEC, and an unnamed unix address asks for a name of the

@@ -11,6 +11,7 @@ mod memory;
 mod process;
 mod refuse;
 mod send;
+mod strangers;
 mod terminal;
 
 use super::Arbiter;

@@ -12,6 +12,7 @@ use super::connect::{
     settle, settle_inet,
 };
 use super::refuse::Refused;
+use super::strangers;
 use crate::report::{Action, Control};
 use crate::sys::{Errno, descriptor, network};
 use fnguard_policy::model::Peer;
@@ -256,7 +257,10 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
             let transport = socket.transport();
             // A stream too: MSG_FASTOPEN connects it here.
             if to.port() == DNS {
-                return Ok(match proxy_address(arbiter, caller, socket, to) {
+                let proxy = proxy_address(arbiter, caller, socket, to).and_then(|proxy| {
+                    strangers::keep_out(arbiter, caller, socket, Some(proxy)).map(|()| proxy)
+                });
+                return Ok(match proxy {
                     Ok(proxy) => To::Resolver(proxy),
                     Err(Outcome::Error(errno)) => To::Refused(errno),
                     Err(_) => To::Refused(DENIED),
@@ -264,9 +268,13 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
             }
             let peer = Peer::inet(to.ip(), to.port(), transport);
             let names = arbiter.names_of(to.ip());
-            Ok(match settle_inet(arbiter, caller, &peer, &names, to) {
-                Settled::Refused(_) => To::Refused(DENIED),
-                Settled::Go => To::Address(address::encode(to, scope, socket.is_v6())),
+            if let Settled::Refused(_) = settle_inet(arbiter, caller, &peer, &names, to) {
+                return Ok(To::Refused(DENIED));
+            }
+            // The first datagram gives the socket its port.
+            Ok(match strangers::keep_out(arbiter, caller, socket, Some(to)) {
+                Ok(()) => To::Address(address::encode(to, scope, socket.is_v6())),
+                Err(_) => To::Refused(DENIED),
             })
         }
         Address::UnixPath(given) => {
