@@ -148,8 +148,15 @@ pub(super) fn listen(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, 
     let refused = match address::parse(&bytes).map_err(Blame::Caller)? {
         // Not bound: listen(2) would open an ephemeral port.
         Address::Inet { to, .. } => {
-            let peer = Peer::local(to.ip(), to.port(), socket.transport());
-            settle(arbiter, caller, &peer, SocketAddr::to_string(&to))
+            // A rule for any free port says 0. A port of the function's own choice was decided at
+            // bind(2), so this one is either that or the kernel's.
+            let any = Peer::local(to.ip(), 0, socket.transport());
+            if arbiter.policy.decide_listen(&any).action == model::Action::Allow {
+                None
+            } else {
+                let peer = Peer::local(to.ip(), to.port(), socket.transport());
+                settle(arbiter, caller, &peer, SocketAddr::to_string(&to))
+            }
         }
         Address::UnixPath(path) => {
             let path = String::from_utf8_lossy(&path).into_owned();

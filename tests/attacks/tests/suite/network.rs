@@ -13,7 +13,7 @@ fnguard_attacks::tests! { "network":
     v4_address_on_a_v6_socket, joined_datagram, joined_message, corked_datagram, segmented_datagram,
     second_message_of_many, control_messages, control_messages_that_route, descriptors_in_messages, fast_open, fast_open_to_a_resolver, resolver_in_a_datagram,
     pointer_with_a_low_half_of_zero, unix_by_every_name, unix_datagrams, listening, listening_without_bind,
-    unix_listening, datagrams_of_strangers, strangers_by_rule, answers_to_datagrams,
+    unix_listening, listening_on_any_port, datagrams_of_strangers, strangers_by_rule, answers_to_datagrams,
 }
 
 fn connect() {
@@ -572,6 +572,24 @@ fn unix_listening() {
     let guarded = attack.under_guard(NET);
     assert!(!path.exists());
     guarded.one_record("network", "bind", text(&path));
+}
+
+/// Port 0 in a rule is any port that is free: of that address, and not of another.
+fn listening_on_any_port() {
+    let attack = victim(["bind-listen-any", "127.0.0.1:0"]);
+    assert_eq!(attack.plain().said("listeners"), 1);
+    let guarded = attack.under_guard(NET);
+    assert_eq!(guarded.said("listeners"), 0, "{}", guarded.text());
+    guarded.only_record("network", "listen", "127.0.0.1:");
+    let rule = "[network]\nlisten = [\"127.0.0.1:0\"]\n";
+    let guarded = attack.under_guard(rule);
+    assert_eq!(guarded.said("listeners"), 1, "{}", guarded.text());
+    guarded.no_record();
+    let guarded = victim(["bind-listen-any", "0.0.0.0:0"]).under_guard(rule);
+    assert_eq!(guarded.said("listeners"), 0, "{}", guarded.text());
+    guarded.only_record("network", "listen", "0.0.0.0:");
+    // A port of the function's own choice is not any.
+    victim(["bind-listen", "127.0.0.1:4558"]).under_guard(rule).one_record("network", "bind", "4558");
 }
 
 /// Has somebody outside send to a socket that the function has; how many of the datagrams it received.
