@@ -51,6 +51,9 @@ impl Vault {
         if !LATE_LENGTH.contains(&value.len()) {
             return Err("its value must have 8 to 8192 bytes");
         }
+        if let Some(reason) = names_a_target(value) {
+            return Err(reason);
+        }
         // By itself: a captured secret of the same name may be weak.
         let alone = Matcher::build([Secret::new(name, value)]);
         if alone.is_ok_and(|matcher| !matcher.weak().is_empty()) {
@@ -99,6 +102,50 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
+/// Why a value may not be blanked that stands in records for whom a call was aimed at: code that
+/// registers the address it is about to reach would else leave a record that does not say where.
+///
+/// Forms only, and held against what secrets look like: base64 may begin with a slash, so a path
+/// counts if its first directory is there; the parts of a token are separated by dots as those of a
+/// host name, but the last is not of letters alone.
+fn names_a_target(value: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(value).ok()?;
+    let of_addresses = |c: char| c.is_ascii_hexdigit() || ".:[]/".contains(c);
+    if text.chars().all(of_addresses) && text.contains(['.', ':']) {
+        return Some("its value is an address, which records have to name");
+    }
+    if is_path(text) {
+        return Some("its value is a path, which records have to name");
+    }
+    is_host(text).then_some("its value is a host name, which records have to name")
+}
+
+/// Whether it is a path, with or without the first slash, into a directory that there is.
+fn is_path(text: &str) -> bool {
+    let Some((first, rest)) = text.trim_start_matches('/').split_once('/') else { return false };
+    let names = |part: &str| !part.is_empty() && part != "." && part != "..";
+    names(first)
+        && rest.split('/').any(names)
+        && std::fs::symlink_metadata(std::path::Path::new("/").join(first)).is_ok()
+}
+
+/// Whether it is a host name of several labels, with or without a port.
+fn is_host(text: &str) -> bool {
+    let host = match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => host,
+        _ => text,
+    };
+    let labels: Vec<&str> = host.trim_matches('.').split('.').collect();
+    let is_label = |label: &&str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let [_, .., last] = labels.as_slice() else { return false };
+    let is_top_level = last.to_ascii_lowercase().starts_with("xn--")
+        || (last.len() >= 2 && last.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    is_top_level && labels.iter().all(is_label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +168,40 @@ mod tests {
             vault.protect("OTHER", b"password").unwrap_err(),
             "its value is too common to be redacted"
         );
+    }
+
+    /// What a record says of a call's target, and parts of it, against secrets that look alike.
+    #[test]
+    fn what_records_have_to_name_is_no_secret() {
+        let vault = vault(&[]);
+        for value in [
+            "198.51.100.7:4444",
+            ".51.100.7:4444",
+            "203.0.113.9",
+            "[2001:db8::1]:443",
+            "2001:db8::1",
+            "/etc/cron.d/backdoor",
+            "etc/cron.d/backdoor",
+            "/usr/bin/ncat",
+            "evil.example",
+            ".evil.example",
+            "c2VjcmV0.tunnel.evil.example.",
+            "evil.example:443",
+            "host.xn--p1ai",
+            "network.allow",
+        ] {
+            let reason = vault.protect("SESSION", value.as_bytes()).expect_err(value);
+            assert!(reason.ends_with("which records have to name"), "{value}: {reason}");
+        }
+        for value in [
+            "q7mVx2LpR9dKw4Zt",
+            "/K7MDENGbPxRfiCYEXAMPLEKEY/wJalrXUtnFEMI",
+            "SG.ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc1s5cr",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.r6vZ2mC8mJ0u5bYVb2eQ4k1c8sZzXw3p9q7t5n1l0aE",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "postgres://app:q7mVx2LpR9@db.example/orders",
+        ] {
+            assert!(vault.protect("SESSION", value.as_bytes()).is_ok(), "{value}");
+        }
     }
 }

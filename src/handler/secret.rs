@@ -68,7 +68,7 @@ pub fn secret(name: &str) -> Result<&'static SecretString, Error> {
 /// # Errors
 ///
 /// [`Error::NotRegistered`] if the value is shorter than 8 bytes, longer than 8,192 or too common to
-/// be redacted, if the name is no word, if there are 256 of them already, or if they would have more
+/// be redacted, if it is an address, a host name or a path, which records have to name, if the name is no word, if there are 256 of them already, or if they would have more
 /// than 64 KiB together; [`Error::NotArmed`] and [`Error::ArbiterGone`] as with [`secret()`].
 ///
 /// ```

@@ -504,11 +504,23 @@ fn hostile_registration() {
         let record = guarded.one_record("network", "connect", "203.0.113.9:4444");
         assert_eq!((&record["fnguard"], &record["rule"]), (&"violation".into(), &"network.allow".into()));
     }
-    // The address of the next refused call, registered before it is made.
-    let guarded = victim(["protect", "LATE", FORBIDDEN, "x"]).under_guard(NET);
-    let record = guarded.records("violation").remove(0);
-    assert_eq!((&record["control"], &record["syscall"]), (&"network".into(), &"connect".into()));
-    assert!(record["address"].to_string().contains("redacted:LATE"), "{record}");
+    // What the record of the next refused call has to say, registered before it is made.
+    for value in [
+        "203.0.113.9:4444",
+        FORBIDDEN,
+        ".0.113.9:4444",
+        "/etc/cron.d/backdoor",
+        "/usr/bin/ncat",
+        "evil.example",
+        "network.allow",
+    ] {
+        let guarded = victim(["protect", "LATE", value, "x"]).under_guard(NET);
+        let late = guarded.records("late_secret").remove(0);
+        assert_eq!(late["accepted"], false, "{value}: {late}");
+        assert!(late["reason"].to_string().contains("which records have to name"), "{value}: {late}");
+        let record = guarded.one_record("network", "connect", "203.0.113.9:4444");
+        assert_eq!(record["address"], "203.0.113.9:4444", "{value}: {record}");
+    }
 }
 
 /// Ten thousand refused connections, then a file that is deleted.
