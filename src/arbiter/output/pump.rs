@@ -1,12 +1,14 @@
 //! The pumps: each reads one pipe of the function's, or the master of its terminal, into a buffer of
-//! its own, redacts, and writes on. Never splice(2): the page could change between the look and the write.
+//! its own and hands it to the outlet, which redacts and writes. Never splice(2): the page could change
+//! between the look and the write.
 //!
-//! A pump waits for nothing but its pipe and its wake-up. What it holds back is the tail that
-//! could be the beginning of a secret, and of a pipe the line that has no end yet: programs write
-//! lines piece by piece, and a record that comes in between stands before the line, not inside it.
-//! Both are let go, the first masked, when nothing more comes.
+//! A pump waits for nothing but its pipe and its wake-up. What it holds back, of a pipe, is the line
+//! that has no end yet: programs write lines piece by piece, and a record that comes in between stands
+//! before the line, not inside it. The outlet holds back the tail that could be the beginning of a
+//! secret. Both are let go, the second masked, when nothing more comes.
 
 use super::Outlet;
+use super::outlet::{MAX_LINE, Until};
 use crate::redact;
 use crate::report::Stream;
 use crate::sys::descriptor::{self, PollFd};
@@ -15,13 +17,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use zeroize::{Zeroize, Zeroizing};
 
 /// How much is read at once: a pipe's usual size, so that a packet of packet mode is never cut.
 const CHUNK: usize = 64 * 1024;
 /// How long a live prefix, or the beginning of a line, is held while nothing more comes.
 const IDLE_MS: i32 = 20;
-/// The longest beginning of a line that is held.
-const MAX_LINE: usize = CHUNK;
 
 /// What a pump tells the arbiter, and asks it.
 pub(crate) trait PumpEvents: Send + Sync {
@@ -121,6 +122,7 @@ impl Output {
                 changed: Condvar::new(),
             });
             controls.push(Arc::clone(&control));
+            outlet.join();
             let events = Arc::clone(&events);
             std::thread::Builder::new()
                 .stack_size(256 * 1024)
@@ -132,9 +134,9 @@ impl Output {
                         outlet,
                         control: &control,
                         events: &*events,
-                        stream: redact::Stream::new(),
-                        line: Vec::new(),
-                        told: Vec::new(),
+                        // Never grown: that would leave copies of it behind.
+                        line: Zeroizing::new(Vec::with_capacity(MAX_LINE + CHUNK)),
+                        held: 0,
                     }
                     .run();
                     control.leave();
@@ -158,7 +160,7 @@ impl Output {
     }
 
     /// How many bytes stand in the pipes or in the pumps' hands. Those in hand are counted as they
-    /// will be written, with markers in the place of secrets.
+    /// were read, and what has been redacted already as it will be written.
     pub(crate) fn bytes_left(&self) -> u64 {
         let left = |control: &Arc<Control>| {
             let reader = control.lock().reader.clone();
@@ -263,11 +265,10 @@ struct Pump<'a> {
     outlet: Arc<Outlet>,
     control: &'a Control,
     events: &'a dyn PumpEvents,
-    stream: redact::Stream,
-    /// The beginning of a line, redacted.
-    line: Vec<u8>,
-    /// How many redactions of each secret have been told of.
-    told: Vec<(String, u64)>,
+    /// The beginning of a line, as it was read.
+    line: Zeroizing<Vec<u8>>,
+    /// How many bytes the outlet held back for this pump when it wrote last.
+    held: usize,
 }
 
 /// Whether a pump goes on.
@@ -279,10 +280,9 @@ enum Next {
 
 impl Pump<'_> {
     fn run(mut self) {
-        let mut buffer = Vec::with_capacity(CHUNK);
-        let mut out = Vec::with_capacity(CHUNK);
+        let mut buffer = Zeroizing::new(Vec::with_capacity(CHUNK));
         loop {
-            let holding = self.stream.pending() > 0 || !self.line.is_empty();
+            let holding = self.held > 0 || !self.line.is_empty();
             self.control.set_busy(holding);
             let mut entries = [
                 PollFd::new(self.reader.as_fd(), libc::POLLIN),
@@ -293,7 +293,7 @@ impl Pump<'_> {
             self.control.set_busy(true);
             match polled {
                 Ok(0) => {
-                    if self.idle(&mut out) == Next::Leave {
+                    if self.let_go(Until::Quiet) == Next::Leave {
                         return;
                     }
                     continue;
@@ -308,29 +308,29 @@ impl Pump<'_> {
                 // Before the pipe is drained: an end that comes after it rings again, and what was
                 // written up to then is read in that round.
                 let ending = self.control.ending.load(Ordering::Acquire);
-                if self.drain(&mut buffer, &mut out) == Next::Leave || self.idle(&mut out) == Next::Leave {
+                // Whoever wrote last to the outlet: it may be the other pump, which was asked before
+                // this one or not at all, after bytes that this one had handed over.
+                if self.drain(&mut buffer) == Next::Leave || self.let_go(Until::Now) == Next::Leave {
                     return;
                 }
                 self.control.answer(ticket);
                 if ending {
-                    self.finish(&mut out);
+                    let _ = self.let_go(Until::End);
                     return;
                 }
-            } else if entries[0].happened() != 0
-                && self.read_once(CHUNK, &mut buffer, &mut out) == Next::Leave
-            {
+            } else if entries[0].happened() != 0 && self.read_once(CHUNK, &mut buffer) == Next::Leave {
                 return;
             }
         }
     }
 
     /// Reads and writes what the pipe holds now, and no more.
-    fn drain(&mut self, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Next {
+    fn drain(&mut self, buffer: &mut Vec<u8>) -> Next {
         let source = self.control.source;
         let waiting = |pump: &Self| source.waiting(&pump.reader).unwrap_or(0);
         let (mut left, mut read) = (waiting(self), 0usize);
         while left > 0 {
-            match self.read_up_to(left.min(CHUNK), buffer, out) {
+            match self.read_up_to(left.min(CHUNK), buffer) {
                 Some(count) if count > 0 => {
                     left = left.saturating_sub(count);
                     read = read.saturating_add(count);
@@ -345,10 +345,10 @@ impl Pump<'_> {
         Next::Go
     }
 
-    fn read_once(&mut self, limit: usize, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Next {
-        match self.read_up_to(limit, buffer, out) {
+    fn read_once(&mut self, limit: usize, buffer: &mut Vec<u8>) -> Next {
+        match self.read_up_to(limit, buffer) {
             Some(0) => {
-                self.finish(out);
+                let _ = self.let_go(Until::End);
                 Next::Leave
             }
             Some(_) => Next::Go,
@@ -356,88 +356,78 @@ impl Pump<'_> {
         }
     }
 
-    /// Reads once, redacts, writes; how many bytes were read, `None` where writing failed.
-    fn read_up_to(&mut self, limit: usize, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<usize> {
+    /// Reads once and hands on; how many bytes were read, `None` where writing failed.
+    fn read_up_to(&mut self, limit: usize, buffer: &mut Vec<u8>) -> Option<usize> {
         let count = descriptor::read_into(self.reader.as_fd(), buffer, limit).unwrap_or(0);
         if count > 0 {
             self.events.wrote(self.name, count);
-            let matcher = self.events.matcher();
-            out.clear();
-            self.stream.push(&matcher, buffer, out);
-            if !self.emit(out, self.control.source == Source::Terminal) {
+            if self.take_in(buffer) == Next::Leave {
                 return None;
             }
         }
         Some(count)
     }
 
-    fn idle(&mut self, out: &mut Vec<u8>) -> Next {
-        let matcher = self.events.matcher();
-        out.clear();
-        self.stream.idle(&matcher, out);
-        if self.emit(out, true) { Next::Go } else { Next::Leave }
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        let matcher = self.events.matcher();
-        out.clear();
-        self.stream.finish(&matcher, out);
-        let _ = self.emit(out, true);
-    }
-
-    /// How often each secret was redacted since the last call.
-    fn new_counts(&mut self) -> Vec<(String, u64)> {
-        let mut new = Vec::new();
-        for count in self.stream.counts() {
-            let told = self.told.iter_mut().find(|(name, _)| **name == *count.name);
-            let before = told.as_ref().map_or(0, |(_, before)| *before);
-            if count.count > before {
-                new.push((count.name.to_string(), count.count - before));
-                match told {
-                    Some((_, before)) => *before = count.count,
-                    None => self.told.push((count.name.to_string(), count.count)),
-                }
-            }
-        }
-        new
-    }
-
-    /// Writes what is ready: whole lines, or `all`. Where the platform's reader has gone the pump
-    /// leaves and its pipe breaks, so that the function is told as if it had written there itself.
-    fn emit(&mut self, ready: &[u8], all: bool) -> bool {
-        let counts = self.new_counts();
-        if !counts.is_empty() {
-            self.events.redacted(self.name, &counts);
-        }
-        let held = self.stream.pending().saturating_add(self.line.len());
-        self.control.in_hand.store(held.saturating_add(ready.len()) as u64, Ordering::Relaxed);
-        let written = self.write(ready, all);
-        let held = self.stream.pending().saturating_add(self.line.len());
-        if written {
-            self.control.in_hand.store(held as u64, Ordering::Relaxed);
-        }
-        self.control.moved.fetch_add(1, Ordering::Relaxed);
-        written
-    }
-
-    fn write(&mut self, ready: &[u8], all: bool) -> bool {
-        let whole_lines = ready.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let too_long = self.line.len() + ready.len() - whole_lines > MAX_LINE;
-        let (now, later) = ready.split_at(if all || too_long { ready.len() } else { whole_lines });
-        if now.is_empty() && !all {
-            self.line.extend_from_slice(later);
-            return true;
-        }
-        let written = if self.line.is_empty() {
-            self.outlet.write_function(now).is_ok()
+    /// Hands on what is ready: whole lines, or all of what a terminal was written.
+    fn take_in(&mut self, read: &[u8]) -> Next {
+        let whole = read.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at.saturating_add(1));
+        let too_long = self.line.len().saturating_add(read.len()).saturating_sub(whole) > MAX_LINE;
+        let (ready, until) = if self.control.source == Source::Terminal || too_long {
+            (read.len(), Until::Secret)
         } else {
-            self.line.extend_from_slice(now);
-            self.outlet.write_function(&self.line).is_ok()
+            (whole, Until::Line)
         };
-        self.line.clear();
+        let (now, later) = read.split_at_checked(ready).unwrap_or((read, &[]));
+        if now.is_empty() {
+            self.line.extend_from_slice(later);
+            self.control.in_hand.store(self.in_hand(), Ordering::Relaxed);
+            return Next::Go;
+        }
+        let next = if self.line.is_empty() {
+            self.hand_on(now, later.len(), until)
+        } else {
+            let mut line = std::mem::take(&mut *self.line);
+            line.extend_from_slice(now);
+            let next = self.hand_on(&line, later.len(), until);
+            *self.line = emptied(line);
+            next
+        };
         self.line.extend_from_slice(later);
-        written
+        next
     }
+
+    /// Hands on the beginning of a line, and has the outlet let go of what it holds back.
+    fn let_go(&mut self, until: Until) -> Next {
+        let line = std::mem::take(&mut *self.line);
+        let next = self.hand_on(&line, 0, until);
+        *self.line = emptied(line);
+        next
+    }
+
+    /// Has the outlet write, while `later` bytes more are in hand. Where the platform's reader has gone
+    /// the pump leaves and its pipe breaks, so that the function is told as if it had written there
+    /// itself.
+    fn hand_on(&mut self, bytes: &[u8], later: usize, until: Until) -> Next {
+        let count = |held: usize, more: usize| held.saturating_add(more).saturating_add(later) as u64;
+        self.control.in_hand.store(count(self.held, bytes.len()), Ordering::Relaxed);
+        let written = self.outlet.write_function(self.name, bytes, until, self.events);
+        self.control.moved.fetch_add(1, Ordering::Relaxed);
+        let Ok(held) = written else { return Next::Leave };
+        self.held = held;
+        self.control.in_hand.store(count(held, 0), Ordering::Relaxed);
+        Next::Go
+    }
+
+    fn in_hand(&self) -> u64 {
+        self.held.saturating_add(self.line.len()) as u64
+    }
+}
+
+/// A buffer without its bytes, overwritten: they may have been a secret's.
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.as_mut_slice().zeroize();
+    buffer.clear();
+    buffer
 }
 
 #[cfg(test)]
@@ -460,11 +450,129 @@ mod tests {
         pump_to(source, reader, Arc::new(Outlet::new(outlet)))
     }
 
+    const SECRET: &str = "sk_live_4eC39HqLyjWDarjtT1";
+
+    fn matching() -> Arc<Matching> {
+        let secret = redact::Secret::new("KEY", SECRET);
+        Arc::new(Matching(Arc::new(redact::Matcher::build([secret]).unwrap())))
+    }
+
     fn pump_to(source: Source, reader: OwnedFd, outlet: Arc<Outlet>) -> Output {
-        let secret = redact::Secret::new("KEY", "sk_live_4eC39HqLyjWDarjtT1");
-        let matcher = Arc::new(redact::Matcher::build([secret]).unwrap());
         let start = Start { stream: Stream::Stdout, source, reader: Arc::new(reader), outlet };
-        Output::start([start], Arc::new(Matching(matcher))).unwrap()
+        Output::start([start], matching()).unwrap()
+    }
+
+    /// Both streams into one file.
+    fn pumps_to_one(file: &std::fs::File, events: Arc<dyn PumpEvents>) -> (Output, [OwnedFd; 2]) {
+        let outlet = Arc::new(Outlet::new(file.try_clone().unwrap().into()));
+        let mut writers = Vec::new();
+        let pumps = [Stream::Stdout, Stream::Stderr].map(|stream| {
+            let (reader, writer) = descriptor::pipe().unwrap();
+            writers.push(writer);
+            let (source, outlet) = (Source::Pipe, Arc::clone(&outlet));
+            Start { stream, source, reader: Arc::new(reader), outlet }
+        });
+        (Output::start(pumps, events).unwrap(), writers.try_into().unwrap())
+    }
+
+    fn content(file: &mut std::fs::File) -> String {
+        let mut all = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut all).unwrap();
+        all
+    }
+
+    /// Pieces of which none tells anything, by turns on two streams that are one file; each is out
+    /// before the next is written.
+    #[test]
+    fn a_secret_in_pieces_on_two_streams_is_replaced() {
+        for size in [1, 2, 3, 5, 11, 13, 20] {
+            for closes in [false, true] {
+                let mut file = tempfile(&format!("pieces-{size}-{closes}"));
+                let (output, writers) = pumps_to_one(&file, matching());
+                let mut writers = writers.map(Some);
+                for (at, piece) in SECRET.as_bytes().chunks(size).enumerate() {
+                    let number = if closes { usize::from(at > 0) } else { at % 2 };
+                    descriptor::write_all(writers[number].as_ref().unwrap().as_fd(), piece).unwrap();
+                    assert!(output.barrier(Duration::from_secs(20)));
+                    if closes && at == 0 {
+                        writers[0] = None;
+                        // The pump has left when its control says so.
+                        assert!(output.controls[0].wait(Instant::now() + Duration::from_secs(20), |_| false));
+                    }
+                }
+                assert!(output.end(Duration::from_secs(20)));
+                let all = content(&mut file);
+                assert!(!all.contains(SECRET) && all.contains("[redacted:KEY"), "{size} {closes}: {all}");
+            }
+        }
+    }
+
+    /// What each stream wrote stays in its order, in whole lines, and who wrote a secret is told.
+    #[test]
+    fn two_streams_in_one_file_keep_their_order() {
+        #[derive(Default)]
+        struct Counted([AtomicU64; 2]);
+        struct Telling(Arc<Matching>, Arc<Counted>);
+        impl PumpEvents for Telling {
+            fn matcher(&self) -> Arc<redact::Matcher> {
+                self.0.matcher()
+            }
+            fn wrote(&self, _stream: Stream, _bytes: usize) {}
+            fn redacted(&self, stream: Stream, counts: &[(String, u64)]) {
+                let sum = counts.iter().map(|(_, count)| count).sum();
+                self.1.0[usize::from(stream == Stream::Stderr)].fetch_add(sum, Ordering::Relaxed);
+            }
+        }
+        const LINES: usize = 2000;
+        let mut file = tempfile("order");
+        let counted = Arc::new(Counted::default());
+        let (output, writers) = pumps_to_one(&file, Arc::new(Telling(matching(), Arc::clone(&counted))));
+        std::thread::scope(|scope| {
+            for (number, writer) in writers.iter().enumerate() {
+                scope.spawn(move || {
+                    for at in 0..LINES {
+                        // In two pieces; every tenth line of the second stream has the secret, cut.
+                        let (first, second) = if number == 1 && at % 10 == 0 {
+                            SECRET.split_at(at % SECRET.len())
+                        } else {
+                            ("some", "thing")
+                        };
+                        descriptor::write_all(writer.as_fd(), format!("{number} {at} {first}").as_bytes())
+                            .unwrap();
+                        descriptor::write_all(writer.as_fd(), format!("{second}.\n").as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(output.barrier(Duration::from_secs(20)));
+        let all = content(&mut file);
+        for number in 0..2 {
+            let start = format!("{number} ");
+            let mine: Vec<&str> = all.lines().filter(|line| line.starts_with(&start)).collect();
+            assert_eq!(mine.len(), LINES);
+            for (at, line) in mine.iter().enumerate() {
+                let what = if number == 1 && at % 10 == 0 { "[redacted:KEY]" } else { "something" };
+                assert_eq!(*line, format!("{number} {at} {what}."));
+            }
+        }
+        assert_eq!(counted.0.each_ref().map(|sum| sum.load(Ordering::Relaxed)), [0, LINES as u64 / 10]);
+        drop(output);
+    }
+
+    /// Nobody waits longer for a beginning of a secret than it is held, whoever wrote it.
+    #[test]
+    fn the_last_writer_lets_go_of_what_is_held() {
+        let mut file = tempfile("held");
+        let (output, writers) = pumps_to_one(&file, matching());
+        descriptor::write_all(writers[0].as_fd(), b"line sk\n").unwrap();
+        descriptor::write_all(writers[1].as_fd(), b"line sk_\n").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while content(&mut file).lines().count() < 2 && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(content(&mut file).lines().count(), 2);
+        drop(output);
     }
 
     /// Rounds that race the pump: it may be asleep, reading, writing, or hold back the beginning

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 fnguard_attacks::tests! { "logs":
     every_way_of_writing, page_changed_under_way, reading_end, stdin_is_stdout, stdin_is_a_terminal,
     stdin_is_a_reading_end, reading_ends_above, stdin_is_a_writable_file, log_below_a_writable_path, controlling_terminal, inherited_copies, descriptors_of_others, replaced_descriptors, pipe_settings, forged_records,
-    forged_in_pieces, hostile_registration, flood_hides_nothing, metrics_without_set_up, secrets_in_records,
+    forged_in_pieces, secret_in_pieces, hostile_registration, flood_hides_nothing, metrics_without_set_up, secrets_in_records,
 }
 
 const SECRET: &str = "s3cr3t-Value-of-the-function-7f1c";
@@ -487,6 +487,25 @@ fn forged_in_pieces() {
         let guarded = attack.guard(NET).under(one_file).run();
         guarded.finished();
         assert!(guarded.shows(b"in pieces") && !forged(&guarded), "{pieces:?}\n{}", guarded.text());
+    }
+}
+
+/// The same with a secret, of which neither stream has more than a few bytes at a time.
+fn secret_in_pieces() {
+    let one_file = ["sh", "-c", "exec \"$@\" 2>&1", "sh"];
+    for size in [3, 11] {
+        let pieces: Vec<&str> = (0..SECRET.len())
+            .step_by(size)
+            .enumerate()
+            .flat_map(|(at, start)| [["1", "2"][at % 2], &SECRET[start..SECRET.len().min(start + size)]])
+            .chain(["1", "\n"])
+            .collect();
+        let attack = victim(["pieces-at-leisure"]).arguments(&pieces);
+        let plain = attack.clone().under(one_file).run();
+        assert!(plain.finished().shows(SECRET.as_bytes()), "{}", plain.text());
+        let guarded = with_secret(attack).guard(POLICY).under(one_file).run();
+        assert!(!guarded.finished().shows(SECRET.as_bytes()), "{}", guarded.text());
+        assert!(guarded.shows(b"[redacted:TOKEN"), "{}", guarded.text());
     }
 }
 

@@ -21,7 +21,9 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
         ("write-terminal", [text, name]) => write_terminal(text, name),
         ("write-parent", [text]) => write_parent(text),
         ("replace-logs", [way]) => replace_logs(way),
-        ("pieces", pieces) => write_pieces(pieces),
+        ("pieces", pieces) => write_pieces(pieces, 0),
+        // Each after what holds the one before has let go of it.
+        ("pieces-at-leisure", pieces) => write_pieces(pieces, 100),
         ("pipe-control", []) => pipe_control(),
         ("print", [text]) => println!("{text}"),
         ("protect", [name, value, then]) => protect(name, value, then),
@@ -224,7 +226,7 @@ fn replace_logs(way: &str) {
 
 /// Bytes by turns to several descriptors, each piece (a number, a text) once the one before has
 /// been taken out of its pipe.
-fn write_pieces(pieces: &[&str]) {
+fn write_pieces(pieces: &[&str], leisure: u64) {
     for piece in pieces.chunks_exact(2) {
         let (number, text): (i32, &str) = (piece[0].parse().expect("a number"), piece[1]);
         call!(SYS_write, number, text.as_ptr(), text.len());
@@ -232,6 +234,7 @@ fn write_pieces(pieces: &[&str]) {
         while left != 0 && call!(SYS_ioctl, number, libc::FIONREAD, &raw mut left) == 0 {
             std::thread::yield_now();
         }
+        std::thread::park_timeout(std::time::Duration::from_millis(leisure));
     }
 }
 
