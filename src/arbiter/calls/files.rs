@@ -17,8 +17,8 @@ pub(super) enum Family {
     Open { directory: Option<usize>, path: usize, flags: Flags },
     /// Changes one path.
     Change { directory: Option<usize>, path: usize, follow: bool },
-    /// Changes two.
-    ChangeTwo { first: (Option<usize>, usize), second: (Option<usize>, usize) },
+    /// Changes two; whether the first is followed where it is a link.
+    ChangeTwo { first: (Option<usize>, usize), second: (Option<usize>, usize), follow: bool },
     /// Changes permission bits of a path; the mode is at the last index.
     Mode { directory: Option<usize>, path: usize, mode: usize },
     /// Changes permission bits of a descriptor.
@@ -51,7 +51,7 @@ pub(super) fn family(caller: &Caller<'_>) -> Option<Family> {
         }
         libc::SYS_symlink => return change(None, 1, false),
         libc::SYS_rename | libc::SYS_link => {
-            return Some(Family::ChangeTwo { first: (None, 0), second: (None, 1) });
+            return Some(Family::ChangeTwo { first: (None, 0), second: (None, 1), follow: false });
         }
         libc::SYS_chmod => return Some(Family::Mode { directory: None, path: 0, mode: 1 }),
         libc::SYS_chown | libc::SYS_lchown => {
@@ -66,8 +66,13 @@ pub(super) fn family(caller: &Caller<'_>) -> Option<Family> {
         libc::SYS_unlinkat | libc::SYS_mkdirat | libc::SYS_mknodat => change(Some(0), 1, false),
         libc::SYS_symlinkat => change(Some(1), 2, false),
         libc::SYS_truncate => change(None, 0, true),
-        libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => {
-            Some(Family::ChangeTwo { first: (Some(0), 1), second: (Some(2), 3) })
+        libc::SYS_renameat | libc::SYS_renameat2 => {
+            Some(Family::ChangeTwo { first: (Some(0), 1), second: (Some(2), 3), follow: false })
+        }
+        // Followed, /proc/self/fd/N gives a file its first name that was opened without (O_TMPFILE).
+        libc::SYS_linkat => {
+            let follow = caller.int(4) & libc::AT_SYMLINK_FOLLOW != 0;
+            Some(Family::ChangeTwo { first: (Some(0), 1), second: (Some(2), 3), follow })
         }
         libc::SYS_fchmodat | FCHMODAT2 => Some(Family::Mode { directory: Some(0), path: 1, mode: 2 }),
         libc::SYS_fchmod => Some(Family::DescriptorMode),
@@ -91,9 +96,9 @@ pub(super) fn decide(arbiter: &Arbiter, caller: &Caller<'_>, family: Family) -> 
                 None => Ok(Outcome::Proceed(go_on(arbiter))),
             }
         }
-        Family::ChangeTwo { first, second } => {
-            for (directory, path) in [first, second] {
-                if let Some(outcome) = change(arbiter, caller, directory, path, false)? {
+        Family::ChangeTwo { first, second, follow } => {
+            for ((directory, path), follow) in [(first, follow), (second, false)] {
+                if let Some(outcome) = change(arbiter, caller, directory, path, follow)? {
                     return Ok(outcome);
                 }
             }

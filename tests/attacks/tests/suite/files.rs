@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-fnguard_attacks::tests! { "files": every_call, by_links_of_proc, by_own_entries, device_files, through_a_link, through_a_link_to_nothing,
-process_substitution }
+fnguard_attacks::tests! { "files":
+    every_call, by_links_of_proc, by_own_entries, device_files, through_a_link, through_a_link_to_nothing,
+    process_substitution, short_of_descriptors, naming_by_descriptor
+}
 
 /// Names, sizes, modes and contents below a directory.
 fn picture(folder: &Path) -> BTreeMap<String, (u32, u64, Vec<u8>)> {
@@ -233,4 +235,51 @@ fn process_substitution() {
     let outcome = shell.guard(policy).run();
     assert!(outcome.shows(b"said"), "{}", outcome.text());
     assert_eq!(outcome.violations("files", "openat", "/proc"), Vec::<serde_json::Value>::new());
+}
+
+/// What the arbiter can't look at for want of descriptors is refused, and recorded, whichever of its calls finds none.
+fn short_of_descriptors() {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let (closed, _) = folders();
+    let file = closed.join("there");
+    let path = fresh("listener");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    // SAFETY: no pointers.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    let _filling = UnixStream::connect(&path).expect("room for one");
+    let attack = victim(["short-of-descriptors", text(&path), text(&file)]);
+    let policy = format!("[network]\nallow = [\"unix:{}\"]\n[files]\nwrite = []\n", text(&path));
+    let limited = attack.guard(&policy).under(["/bin/sh", "-c", "ulimit -n 80; exec \"$@\"", "sh"]);
+    let outcome = limited.run();
+    outcome.finished();
+    assert_eq!(std::fs::read(&file).expect("a file"), b"precious");
+    let of_open = |kind: &str| {
+        let mut records = outcome.records(kind);
+        records.retain(|record| record["syscall"] == "openat");
+        records
+    };
+    let unreadable = of_open("violation").iter().any(|record| record["rule"] == "guard.unreadable");
+    assert!(unreadable, "the arbiter ran short\n{}", outcome.text());
+    let suppressed: u64 =
+        of_open("suppressed").iter().map(|record| record["count"].as_u64().expect("a number")).sum();
+    assert_eq!(of_open("violation").len() as u64 + suppressed, 100, "{}", outcome.text());
+    attack.plain();
+    assert_ne!(std::fs::read(&file).expect("a file"), b"precious");
+}
+
+/// A file that was made without a name is given one, where that is allowed; and no other file is.
+fn naming_by_descriptor() {
+    let (closed, open) = folders();
+    let file = closed.join("there");
+    let attack = victim(["name-a-file", text(&open), text(&file), text(&closed)]);
+    let guarded = attack.under_guard(&format!("[files]\nwrite = [\"{}\"]\n", text(&open)));
+    assert_eq!(std::fs::read(open.join("named")).expect("a file"), b"mine", "{}", guarded.text());
+    assert_eq!((closed.join("named").exists(), open.join("taken").exists()), (false, false));
+    for path in [closed.join("named"), file] {
+        guarded.one_record("files", "linkat", text(&path));
+    }
+    let (closed, open) = folders();
+    victim(["name-a-file", text(&open), text(&closed.join("there")), text(&closed)]).plain();
+    assert!(closed.join("named").exists() && open.join("taken").exists());
 }
