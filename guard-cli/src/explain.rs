@@ -36,7 +36,10 @@ struct Explained {
 pub(crate) fn run(arguments: &Explain, out: &mut impl Write) -> Result<ExitCode> {
     let found = finding::in_named_or_default(arguments.policy.as_deref())?;
     let place = found.place();
-    let policy = found.policy();
+    // As the arbiter does, so that this machine's links decide.
+    let mut policy = found.policy().clone();
+    policy.resolve_rules(|path| absolute(Path::new(path)).ok().map(|(text, _)| text));
+    let policy = &policy;
     let explained = match &arguments.what {
         Request::Connect { peer } => connect(policy, peer)?,
         Request::Listen { address } => listen(policy, address)?,

@@ -24,7 +24,8 @@ use crate::secrets::Captured;
 use crate::sys::process::{self, End};
 use crate::sys::stack::InitialEnvironment;
 use crate::sys::{Errno, capability, descriptor, limit, memory, path, seccomp, signal};
-use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Transport};
+use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Policy, Transport};
+use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -205,7 +206,7 @@ fn become_arbiter(
         (!policy.exec.any && policy.exec.mode == Mode::Enforce).then(|| beginning.programs.images.clone());
     let launch = (beginning.launched && listener.is_some()).then_some(function);
     let arbiter = Arc::new(Arbiter {
-        policy: Arc::new(policy.clone()),
+        policy: Arc::new(with_resolved_rules(policy)),
         function,
         launched: beginning.launched,
         listener,
@@ -324,6 +325,31 @@ fn try_to_read(function: i32) -> Result<(), ArmError> {
         return Ok(());
     }
     Err(ArmError::ReadBack { what: "what process_vm_readv reads is not the function's memory".to_owned() })
+}
+
+/// The policy with what its paths lead to now, before code of the function's could change that.
+fn with_resolved_rules(policy: &Policy) -> Policy {
+    let mut policy = policy.clone();
+    policy.resolve_rules(|path| {
+        // The longest part that exists is resolved.
+        let mut end = path.len();
+        loop {
+            let (there, missing) = path.split_at_checked(end)?;
+            let there = CString::new(if there.is_empty() { "/" } else { there }).ok()?;
+            if let Ok(found) = path::open(&there, libc::O_PATH) {
+                let found = String::from_utf8(path::path_of(found.as_fd()).ok()?).ok()?;
+                let missing = missing.trim_start_matches('/');
+                // `self` would be the arbiter here.
+                let is_process = found.split('/').nth(1) == Some("proc");
+                return (found.starts_with('/') && !is_process).then(|| match missing {
+                    "" => found,
+                    missing => format!("{}/{missing}", found.trim_end_matches('/')),
+                });
+            }
+            end = path.get(..end)?.rfind('/').filter(|_| end > 0)?;
+        }
+    });
+    policy
 }
 
 /// What the posture says besides, and nothing is decided by.

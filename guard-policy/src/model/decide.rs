@@ -19,6 +19,7 @@
 //! ```
 
 use super::address::{embedded_ipv4, needs_exact_rule};
+use super::breadth::is_loader;
 use super::{Mode, Name, NetworkRule, Policy, PortRange, Target, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -166,6 +167,56 @@ impl Policy {
     /// Decides a change of the file at a resolved absolute path.
     pub fn decide_write(&self, path: &str) -> Decision {
         decide_path(self.files.mode, &self.files.write, path, "files.write")
+    }
+
+    /// Lets every rule that names a path mean what `resolve` makes of it as well. Requests are decided by
+    /// resolved paths, so that a rule through a symbolic link (`/bin/sh`, `/var/run/x`) would match none.
+    /// A path that may be written by another rule stays as it is: what it leads to could be the
+    /// function's own doing, of an earlier run. And none comes to mean what no rule may say without more
+    /// ado: everything, or to start a dynamic loader.
+    ///
+    /// ```
+    /// use fnguard_policy::model::{Action, Policy};
+    ///
+    /// let mut policy = Policy::default();
+    /// policy.exec.allow = vec!["/bin/sh".to_owned(), "/tmp/sh".to_owned()];
+    /// policy.resolve_rules(|_| Some("/usr/bin/dash".to_owned()));
+    /// assert_eq!(policy.exec.allow, ["/bin/sh", "/usr/bin/dash", "/tmp/sh"]);
+    /// ```
+    pub fn resolve_rules(&mut self, resolve: impl Fn(&str) -> Option<String>) {
+        let written = self.files.write.clone();
+        let other = |path: &str| {
+            let may_change = written.iter().any(|rule| rule != path && is_below(path, rule));
+            resolve(path).filter(|resolved| resolved != path && resolved != "/" && !may_change)
+        };
+        let add = |paths: &mut Vec<String>| {
+            *paths = std::mem::take(paths)
+                .into_iter()
+                .flat_map(|path| {
+                    let other = other(&path);
+                    std::iter::once(path).chain(other)
+                })
+                .collect();
+        };
+        add(&mut self.exec.allow);
+        self.exec.allow.retain(|path| !is_loader(path));
+        add(&mut self.files.write);
+        if let Some(read) = &mut self.files.read {
+            add(read);
+        }
+        for rules in [&mut self.network.allow, &mut self.network.listen] {
+            *rules = std::mem::take(rules)
+                .into_iter()
+                .flat_map(|rule| {
+                    let other = match &rule.to {
+                        Target::UnixPath(path) => other(path),
+                        _ => None,
+                    };
+                    let other = other.map(|path| NetworkRule { to: Target::UnixPath(path), ..rule.clone() });
+                    std::iter::once(rule).chain(other)
+                })
+                .collect();
+        }
     }
 
     /// Decides reading the file at a resolved absolute path.

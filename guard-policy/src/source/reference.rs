@@ -18,6 +18,7 @@ pub fn markdown() -> String {
         row(&mut out, &[&format!("`{}`", section.title), section.absent]);
     }
     out.push_str(AUDIT);
+    out.push_str(LINKS);
     out.push_str("\n## Reserved keys\n\n");
     out.push_str(RESERVED);
     out.push_str("\n| key | will mean |\n|---|---|\n");
@@ -255,6 +256,15 @@ reported even where the mode is `enforce`.
 Audit speaks of the network, of programs and of files. What protects the guard itself (its memory,
 its process, its filter), executable memory after the start, the capture of secrets and their masking hold in
 audit as they do in enforce.
+"#;
+
+const LINKS: &str = r#"
+## Paths and symbolic links
+
+A path of `[exec]`, of `[files]` or behind `unix:` means what it leads to as well, as the machine's symbolic
+links are when the guard arms: `/bin/sh` is `/usr/bin/dash` where it is a link to that, and `/var/run/x` is
+`/run/x`. What comes to be a link later, and a path below another that `[files] write` opens, means itself alone.
+`fnguard explain` follows the links of the machine that it runs on.
 "#;
 
 const RESERVED: &str = r#"These keys belong to later versions. Setting one is an error that says so, since a policy that states a

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 fnguard_attacks::tests! { "files":
     every_call, by_links_of_proc, by_own_entries, device_files, through_a_link, through_a_link_to_nothing,
-    process_substitution, short_of_descriptors, naming_by_descriptor
+    process_substitution, short_of_descriptors, naming_by_descriptor, rules_through_links
 }
 
 /// Names, sizes, modes and contents below a directory.
@@ -282,4 +282,54 @@ fn naming_by_descriptor() {
     let (closed, open) = folders();
     victim(["name-a-file", text(&open), text(&closed.join("there")), text(&closed)]).plain();
     assert!(closed.join("named").exists() && open.join("taken").exists());
+}
+
+/// A rule whose path leads through a link holds for what it leads to; one whose path the function itself may
+/// change does not.
+fn rules_through_links() {
+    use std::os::unix::fs::symlink;
+    let (closed, open) = folders();
+    let (written, kept, program) = (closed.join("written"), closed.join("kept"), closed.join("program"));
+    for (link, target) in [(&written, "folder"), (&kept, ".")] {
+        symlink(target, link).expect("a link");
+    }
+    symlink("/usr/bin/touch", &program).expect("a link");
+    let socket = closed.join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a listener");
+    let policy = format!(
+        "[files]\nwrite = [\"{0}/written\"]\n[exec]\nallow = [\"{0}/program\"]\n[network]\nallow = [\"unix:{0}/kept/socket\"]\n",
+        text(&closed)
+    );
+    let file = closed.join("folder/made");
+    for path in [written.join("made"), file.clone()] {
+        let outcome = victim(["write-create", text(&path), "made"]).under_guard(&policy);
+        outcome.no_record();
+        assert_eq!(std::fs::read(&file).expect("a file"), b"made", "{}", outcome.text());
+        std::fs::remove_file(&file).expect("a file");
+    }
+    for path in [program.as_path(), Path::new("/usr/bin/touch")] {
+        let outcome = victim(["spawn", text(path), text(&file)]).under_guard(&policy);
+        outcome.no_record();
+        assert!(file.exists(), "{}", outcome.text());
+        std::fs::remove_file(&file).expect("a file");
+    }
+    for path in [kept.join("socket"), socket] {
+        let outcome = victim(["unix-stream", text(&path)]).under_guard(&policy);
+        outcome.no_record();
+        assert_eq!(outcome.said("connect"), 0, "{}", outcome.text());
+    }
+    // As an earlier run may have left it.
+    let planted = open.join("planted");
+    symlink("/usr/bin/touch", &planted).expect("a link");
+    let policy = format!(
+        "[files]\nwrite = [\"{0}\", \"{1}\"]\n[exec]\nallow = [\"{0}/planted\"]\n",
+        text(&open),
+        text(&closed)
+    );
+    let attack = victim(["spawn", text(&planted), text(&file)]);
+    let outcome = attack.under_guard(&policy);
+    assert!(!file.exists(), "{}", outcome.text());
+    outcome.one_record("exec", "execve", "/usr/bin/touch");
+    attack.plain();
+    assert!(file.exists());
 }
