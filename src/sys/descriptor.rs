@@ -192,6 +192,19 @@ pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_fchmod, [number(fd), mode as usize, 0, 0, 0, 0]).map(drop) }
 }
 
+/// fchownat(2) with AT_EMPTY_PATH: of what the descriptor is, opened or not (O_PATH).
+pub fn change_owner(fd: BorrowedFd<'_>, owner: u32, group: u32) -> Result<(), Errno> {
+    let flags = libc::AT_EMPTY_PATH as usize;
+    // SAFETY: the path ends with NUL.
+    unsafe {
+        syscall(
+            libc::SYS_fchownat,
+            [number(fd), c"".as_ptr() as usize, owner as usize, group as usize, flags, 0],
+        )
+        .map(drop)
+    }
+}
+
 /// One descriptor to wait for; layout of `struct pollfd`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::{Outcome, Proceed};
 use crate::report::{Action, Control};
 use crate::sys::{Errno, descriptor};
 use fnguard_policy::model::{self, Mode, narrowest_read_rule, narrowest_write_rule};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// How a call names what it works on.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,8 @@ pub(super) enum Family {
     Mode { directory: Option<usize>, path: usize, mode: usize },
     /// Changes permission bits of a descriptor.
     DescriptorMode,
-    /// Changes owners or extended attributes: never needed by a function, never allowed.
+    /// Changes owners or extended attributes: never needed by a function, never allowed, unless it
+    /// leaves the owners as they are.
     Owner { directory: Option<usize>, path: Option<usize> },
 }
 
@@ -106,21 +107,7 @@ pub(super) fn decide(arbiter: &Arbiter, caller: &Caller<'_>, family: Family) -> 
         }
         Family::Mode { directory, path, mode } => change_mode(arbiter, caller, directory, path, mode),
         Family::DescriptorMode => descriptor_mode(arbiter, caller),
-        Family::Owner { directory, path } => {
-            let text = match path {
-                Some(path) => named(caller, directory, path, false)?.unwrap_or_else(|| BY_LINK.to_owned()),
-                None => format!("descriptor {}", caller.int(0)),
-            };
-            if arbiter.policy.files.mode == Mode::Audit {
-                let _ = refuse_write(arbiter, caller, &text, Action::Audited);
-                return Ok(Outcome::Proceed(Proceed::Audit));
-            }
-            Ok(Refused::new(Control::Files, "guard.owners", Errno(libc::EPERM)).path(text).report(
-                arbiter,
-                caller,
-                Action::Blocked,
-            ))
-        }
+        Family::Owner { directory, path } => change_owner(arbiter, caller, directory, path),
     }
 }
 
@@ -151,6 +138,9 @@ fn open(
     // The program's own terminal, for which the domain has a rule.
     if arbiter.terminal.as_ref().is_some_and(|terminal| terminal.is_named(&text)) {
         return Ok(Outcome::Proceed(go_on(arbiter)));
+    }
+    if flags & (libc::O_PATH | libc::O_CREAT) == 0 && is_missing_terminal(caller, &text) {
+        return Ok(Outcome::Error(Errno(libc::ENXIO)));
     }
     if writes {
         if always_writable(&text) {
@@ -185,6 +175,28 @@ fn open(
     Ok(Outcome::Proceed(go_on(arbiter)))
 }
 
+/// Whether a path is the controlling terminal of a caller that has none: what the kernel answers then,
+/// ENXIO, is what shells ask for at each start, and nothing to report.
+fn is_missing_terminal(caller: &Caller<'_>, text: &str) -> bool {
+    use crate::sys::path::{open, proc_path, read_file};
+    if text != crate::confine::CONTROLLING {
+        return false;
+    }
+    let device = open(&proc_path(text), libc::O_PATH).and_then(|file| descriptor::identify(file.as_fd()));
+    if !device.is_ok_and(|device| device.kind() == libc::S_IFCHR && device.special == libc::makedev(5, 0)) {
+        return false;
+    }
+    let stat = read_file(&proc_path(&format!("/proc/{}/stat", caller.thread())), 4096);
+    caller.check().is_ok() && stat.is_ok_and(|stat| terminal_of(&stat) == Some(0))
+}
+
+/// The field tty_nr of /proc/PID/stat: the fifth behind the name, which ends with the last parenthesis.
+fn terminal_of(stat: &[u8]) -> Option<i32> {
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end..)?).ok()?;
+    rest.split(' ').nth(5)?.parse().ok()
+}
+
 fn change(
     arbiter: &Arbiter,
     caller: &Caller<'_>,
@@ -216,7 +228,7 @@ pub(super) fn refuse_write(arbiter: &Arbiter, caller: &Caller<'_>, text: &str, a
 }
 
 /// chmod(2) and its kin are nothing Landlock knows of: performed on the object that was decided
-/// on. A pipe's mode stays as it is, whoever asks: it keeps the logs' reading end shut.
+/// on. The mode of a pipe without a name stays as it is, whoever asks: it keeps the logs' reading end shut.
 fn change_mode(
     arbiter: &Arbiter,
     caller: &Caller<'_>,
@@ -232,7 +244,9 @@ fn change_mode(
         Err(blame) => return Err(blame),
     };
     let Some(object) = resolved.object else { return Err(Blame::Caller(Errno(libc::ENOENT))) };
-    if descriptor::identify(object.as_fd()).map_err(Blame::Guard)?.kind() == libc::S_IFIFO {
+    // A FIFO that has a name is a file like others.
+    let kind = descriptor::identify(object.as_fd()).map_err(Blame::Guard)?.kind();
+    if kind == libc::S_IFIFO && !resolved.text.starts_with('/') {
         return Ok(refuse_pipe(arbiter, caller, resolved.text));
     }
     if let Some(outcome) = settle_write(arbiter, caller, &resolved.text) {
@@ -247,11 +261,11 @@ fn change_mode(
 fn descriptor_mode(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
     let copy = caller.descriptor(caller.int(0))?;
     let identity = descriptor::identify(copy.as_fd()).map_err(Blame::Guard)?;
-    if identity.kind() == libc::S_IFIFO {
-        return Ok(refuse_pipe(arbiter, caller, format!("descriptor {}", caller.int(0))));
-    }
     let text = crate::sys::path::path_of(copy.as_fd()).map_err(Blame::Guard)?;
     let text = String::from_utf8_lossy(&text).into_owned();
+    if identity.kind() == libc::S_IFIFO && !(text.starts_with('/') && identity.links > 0) {
+        return Ok(refuse_pipe(arbiter, caller, format!("descriptor {}", caller.int(0))));
+    }
     // A file without a name, such as a memfd, belongs to whoever made it. The kernel marks such a path by a
     // suffix that a file's name can have as well.
     if text.starts_with('/')
@@ -264,6 +278,128 @@ fn descriptor_mode(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Bl
         Ok(()) => Outcome::Value(0),
         Err(errno) => Outcome::Error(errno),
     })
+}
+
+/// Owners and extended attributes are nothing Landlock knows of.
+fn change_owner(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: Option<usize>,
+) -> Result<Outcome, Blame> {
+    if let Some(asked) = asked_owners(caller)
+        && let Some(outcome) = keep_owner(arbiter, caller, directory, path, asked)?
+    {
+        return Ok(outcome);
+    }
+    let text = match path {
+        Some(path) => named(caller, directory, path, false)?.unwrap_or_else(|| BY_LINK.to_owned()),
+        None => format!("descriptor {}", caller.int(0)),
+    };
+    if arbiter.policy.files.mode == Mode::Audit {
+        let _ = refuse_write(arbiter, caller, &text, Action::Audited);
+        return Ok(Outcome::Proceed(Proceed::Audit));
+    }
+    if is_of_own_list(arbiter, caller, directory, path)? {
+        return Ok(Outcome::Error(Errno(libc::EOPNOTSUPP)));
+    }
+    let refused = Refused::new(Control::Files, "guard.owners", Errno(libc::EPERM)).path(text);
+    Ok(refused.report(arbiter, caller, Action::Blocked))
+}
+
+/// What a chown asks for.
+#[derive(Clone, Copy)]
+struct Owners {
+    owner: u32,
+    group: u32,
+    follow: bool,
+}
+
+/// The owners that a call asks for, if it is one of chown's family.
+fn asked_owners(caller: &Caller<'_>) -> Option<Owners> {
+    let (owner, group, follow) = match i64::from(caller.number()) {
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown => (1, 2, true),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown => (1, 2, false),
+        libc::SYS_fchown => (1, 2, false),
+        libc::SYS_fchownat => (2, 3, caller.int(4) & libc::AT_SYMLINK_NOFOLLOW == 0),
+        _ => return None,
+    };
+    Some(Owners { owner: caller.arg(owner) as u32, group: caller.arg(group) as u32, follow })
+}
+
+/// Performs a chown that leaves the owners as they are, as copying and unpacking do, on the object
+/// that was decided on; `None` where it is another, or the path may not be written.
+fn keep_owner(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: Option<usize>,
+    asked: Owners,
+) -> Result<Option<Outcome>, Blame> {
+    /// Leaves it as it is.
+    const SAME: u32 = u32::MAX;
+    let Some(object) = writable(arbiter, caller, directory, path, asked.follow)? else { return Ok(None) };
+    let (owner, group) = descriptor::identify(object.as_fd()).map_err(Blame::Guard)?.owners;
+    if ![SAME, owner].contains(&asked.owner) || ![SAME, group].contains(&asked.group) {
+        return Ok(None);
+    }
+    Ok(Some(match descriptor::change_owner(object.as_fd(), asked.owner, asked.group) {
+        Ok(()) => Outcome::Value(0),
+        Err(errno) => Outcome::Error(errno),
+    }))
+}
+
+/// Whether a call is about an access control list, and on a file that may be written. It fails as on a
+/// file system that has none, for which every program that copies files has an answer: permission bits.
+fn is_of_own_list(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: Option<usize>,
+) -> Result<bool, Blame> {
+    /// XATTR_NAME_MAX, and the end.
+    const LONGEST: usize = 256;
+    let follow = match i64::from(caller.number()) {
+        libc::SYS_setxattr | libc::SYS_removexattr => true,
+        libc::SYS_lsetxattr | libc::SYS_lremovexattr => false,
+        libc::SYS_fsetxattr | libc::SYS_fremovexattr => false,
+        _ => return Ok(false),
+    };
+    let name = match caller.read_string(caller.arg(1), LONGEST) {
+        Err(Blame::Caller(_)) => return Ok(false),
+        name => name?,
+    };
+    Ok(name.starts_with(b"system.posix_acl_")
+        && writable(arbiter, caller, directory, path, follow)?.is_some())
+}
+
+/// The file with a name that a call means by a path or by its first argument, a descriptor, where it
+/// may be written.
+fn writable(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    directory: Option<usize>,
+    path: Option<usize>,
+    follow: bool,
+) -> Result<Option<OwnedFd>, Blame> {
+    let (object, text) = match path {
+        Some(path) => match given(caller, directory, path)?.resolve(caller, follow) {
+            Ok(path::Resolved { object: Some(object), text }) => (object, text),
+            Ok(path::Resolved { object: None, .. }) => return Err(Blame::Caller(Errno(libc::ENOENT))),
+            Err(Blame::Caller(Errno(libc::ELOOP))) => return Ok(None),
+            Err(blame) => return Err(blame),
+        },
+        None => {
+            let copy = caller.descriptor(caller.int(0))?;
+            let text = crate::sys::path::path_of(copy.as_fd()).map_err(Blame::Guard)?;
+            (copy, String::from_utf8_lossy(&text).into_owned())
+        }
+    };
+    let links = descriptor::identify(object.as_fd()).map_err(Blame::Guard)?.links;
+    let may = arbiter.policy.decide_write(&text).action == model::Action::Allow;
+    Ok((may && links > 0).then_some(object))
 }
 
 fn refuse_pipe(arbiter: &Arbiter, caller: &Caller<'_>, what: String) -> Outcome {
@@ -305,4 +441,16 @@ fn go_on(arbiter: &Arbiter) -> Proceed {
 
 fn always_writable(path: &str) -> bool {
     matches!(path, "/dev/null" | "/dev/zero" | "/dev/full")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::terminal_of;
+
+    #[test]
+    fn the_terminal_is_found_behind_any_name() {
+        assert_eq!(terminal_of(b"7 (a) 9 (x) S 1 7 7 34816 7 4194304 1"), Some(34816));
+        assert_eq!(terminal_of(b"7 (sh) S 1 7 7 0 -1 4194304 1"), Some(0));
+        assert_eq!(terminal_of(b"7 (sh"), None);
+    }
 }
