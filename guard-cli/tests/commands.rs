@@ -248,7 +248,10 @@ fn doctor_reports_what_arming_finds() {
 #[test]
 fn doctor_under_a_guard() {
     let own = std::fs::canonicalize(stage::FNGUARD).unwrap();
-    let stage = Stage::with_policy(&format!("version = 1\n[exec]\nallow = [{:?}]\n", own.to_str().unwrap()));
+    let stage = Stage::with_policy(&format!(
+        "version = 1\n[exec]\nallow = [{:?}]\n[files]\nwrite = [\"/var/tmp\"]\n",
+        own.to_str().unwrap()
+    ));
     let output = stage.run(["run", "--", stage::FNGUARD, "doctor", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {} {}", stdout(&output), stderr(&output)));

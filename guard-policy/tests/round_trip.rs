@@ -145,6 +145,13 @@ prop_compose! {
         executable in select(vec![Executable::LoadPhase, Executable::Files, Executable::Any]),
         emf in option::of("[A-Za-z][A-Za-z0-9 ._/#:-]{0,20}"),
     ) -> Policy {
+        // The parser refuses programs that the function may write over.
+        let mut exec = exec;
+        let stays = |program: &String| {
+            let below = |base: &String| program == base || program.starts_with(&format!("{base}/"));
+            !files.write.iter().any(below)
+        };
+        exec.allow.retain(stays);
         let emf = emf.filter(|namespace| !namespace.starts_with("AWS/"));
         Policy {
             version: 1, mode, arm, secrets, network, exec, files,

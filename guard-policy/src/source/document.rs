@@ -22,7 +22,7 @@ const DEFAULT_NAMESPACE: &str = "fnguard";
 
 /// Reads a policy, as far as it can be read, and says what is wrong with it.
 pub(super) fn read(text: &str, origin: &str) -> (Policy, Vec<Diagnostic>) {
-    let mut reader = Reader { lines: Lines::new(text, origin), found: Vec::new() };
+    let mut reader = Reader { lines: Lines::new(text, origin), found: Vec::new(), programs: Vec::new() };
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut is_whole = true;
     for error in errors {
@@ -47,6 +47,8 @@ pub(super) fn read(text: &str, origin: &str) -> (Policy, Vec<Diagnostic>) {
 struct Reader<'a> {
     lines: Lines<'a>,
     found: Vec<Diagnostic>,
+    /// The programs of `[exec] allow`, and where they stand.
+    programs: Vec<(String, Range<usize>)>,
 }
 
 /// The known keys that stand in a table, with their values.
@@ -98,7 +100,31 @@ impl Reader<'_> {
                 *mode = policy.mode;
             }
         }
+        self.programs_stay_as_they_are(document, &policy.files.write);
         policy
+    }
+
+    /// Refuses programs that the function may change: it would start its own code under their names.
+    /// `/` in `[files] write` has said so already, by its `allow_any`.
+    fn programs_stay_as_they_are(&mut self, document: &DeTable<'_>, write: &[String]) {
+        let files = document.get("files").and_then(|files| files.get_ref().as_table());
+        let stated = files.is_some_and(|files| files.get("write").is_some());
+        for (program, span) in std::mem::take(&mut self.programs) {
+            let Some(base) = write.iter().find(|base| *base != "/" && paths::is_below(&program, base)) else {
+                continue;
+            };
+            let by = if stated { "" } else { ", which it is by default" };
+            let fault = Fault::error(format!(
+                "the function may write to `{program}`: its own code would be started under this name"
+            ));
+            let fault = fault.expected("a program that does not lie below a path of `[files] write`");
+            self.add(
+                span,
+                fault.help(format!(
+                    "`write` has `{base}`{by}: install the program elsewhere, or name narrower directories there"
+                )),
+            );
+        }
     }
 
     /// Whether the rest can be judged: another version's keys cannot.
@@ -385,6 +411,7 @@ impl Reader<'_> {
             match paths::program(item.text) {
                 Err(fault) => self.add_within(&item, fault),
                 Ok((path, warning)) => {
+                    self.programs.push((path.clone(), item.span.clone()));
                     exec.allow.push(path);
                     if let Some(warning) = warning {
                         self.add_within(&item, warning);

@@ -356,7 +356,7 @@ pub static SECTIONS: &[Section] = &[
                 kind: Kind::Programs,
                 default: "[]",
                 example: "[\"/usr/bin/id\"]",
-                doc: "Absolute paths of the programs. `*` allows every program and needs `allow_any = true`. The dynamic loader is refused: it runs any file. Shells, interpreters and tools that start others are allowed with a warning, since what they run next is not held.",
+                doc: "Absolute paths of the programs. `*` allows every program and needs `allow_any = true`. The dynamic loader is refused: it runs any file. So is a program below a path of `[files] write`, which the function could replace. Shells, interpreters and tools that start others are allowed with a warning, since what they run next is not held.",
             },
             Key {
                 name: "fork",

@@ -68,11 +68,15 @@ pub(super) fn program(text: &str) -> Result<(String, Option<Fault>), Fault> {
     Ok((path, warning))
 }
 
+/// Whether a path is `base` or below it, both in normal form.
+pub(super) fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// A path of `[files] write`, and what to warn of.
 pub(super) fn writable(text: &str) -> Result<(String, Option<Fault>), Fault> {
     let path = directory(text)?;
-    let holds =
-        |base: &str| path == base || path.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
+    let holds = |base: &str| is_below(&path, base);
     let warning = if holds("/proc") || holds("/sys") {
         Some("the kernel's own settings can be changed there")
     } else if holds("/var/task") || holds("/opt") || holds("/var/runtime") {

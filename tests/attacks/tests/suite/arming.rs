@@ -68,7 +68,7 @@ fn interposed_calls_are_seen() {
     let library = c_program(source, &["-shared", "-fPIC", "-fno-builtin"]);
     let sink = Tcp::on(FORBIDDEN);
     let attack = victim(["connect", &sink.address.to_string()]).under(["env", "-u", "LD_PRELOAD"]);
-    let policy = format!("{NET}[exec]\nallow = [\"{VICTIM}\"]\n");
+    let policy = format!("{NET}[exec]\nallow = [\"{VICTIM}\"]\n[files]\nwrite = [\"{}\"]\n", text(scratch()));
     let guarded = attack.guard(&policy).variable("LD_PRELOAD", text(&library)).run();
     guarded.finished();
     assert_eq!(sink.connections(), 0, "{}", guarded.text());
@@ -250,7 +250,9 @@ fn handed_down_listener() {
 fn armed_twice() {
     let inner = Policy::new(scratch(), NET);
     let attack = victim(["nothing"]).guarded(GUARDED, &inner);
-    let outcome = attack.guard(&format!("{NET}[exec]\nallow = [\"{VICTIM}\"]\n")).run();
+    let outcome = attack
+        .guard(&format!("{NET}[exec]\nallow = [\"{VICTIM}\"]\n[files]\nwrite = [\"{}\"]\n", text(scratch())))
+        .run();
     assert_eq!(outcome.status, Some(125), "{}", outcome.text());
     assert!(outcome.shows(b"armed_already"), "{}", outcome.text());
 }
@@ -301,6 +303,8 @@ fn bad_input() {
         ("[networks]\nallow = []\n", "network"),
         ("[network]\nallow = [\"*\"]\n", "allow_any"),
         ("[exec]\nallow = [\"/bin/sh\"]\nallow = []\n", "allow"),
+        // It could be written over and started.
+        ("[exec]\nallow = [\"/tmp/tool\"]\n", "the function may write to `/tmp/tool`"),
     ] {
         let outcome = victim(["nothing"]).guard(policy).run();
         assert_eq!(outcome.status, Some(125), "{policy}\n{}", outcome.text());

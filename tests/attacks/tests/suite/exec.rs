@@ -155,16 +155,19 @@ fn path_exchanged() {
 /// A script starts its interpreter, which is a program to be named.
 fn script() {
     use std::os::unix::fs::PermissionsExt;
-    let (script, file) = (fresh("script"), fresh("trace"));
+    let (script, folder) = (fresh("script"), fresh("traces"));
+    std::fs::create_dir(&folder).expect("a directory");
+    let file = folder.join("trace");
+    let write = format!("[files]\nwrite = [\"{}\"]\n", text(&folder));
     std::fs::write(&script, format!("#!/bin/sh\n{}\n", writing(&file))).expect("a script");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let attack = victim(["spawn", text(&script)]);
     attack.plain();
     assert!(file.exists());
     std::fs::remove_file(&file).expect("it is there");
-    let guarded = attack.under_guard(&format!("[exec]\nallow = [\"{}\"]\n", text(&script)));
+    let guarded = attack.under_guard(&format!("[exec]\nallow = [\"{}\"]\n{write}", text(&script)));
     assert!(!file.exists(), "{}", guarded.text());
-    let named = format!("[exec]\nallow = [\"{}\", \"/usr/bin/dash\"]\n", text(&script));
+    let named = format!("[exec]\nallow = [\"{}\", \"/usr/bin/dash\"]\n{write}", text(&script));
     let allowed = attack.under_guard(&named);
     assert!(file.exists(), "{}", allowed.text());
 }
@@ -285,7 +288,10 @@ fn exec_keeps_the_guard() {
     let attack = victim(["execve", VICTIM, "connect", &to]);
     attack.plain();
     assert_eq!(sink.connections(), 1);
-    let guarded = attack.under_guard(&format!("[exec]\nallow = [\"{VICTIM}\"]\n"));
+    let guarded = attack.under_guard(&format!(
+        "[exec]\nallow = [\"{VICTIM}\"]\n[files]\nwrite = [\"{}\"]\n",
+        text(scratch())
+    ));
     assert_eq!(sink.connections(), 0);
     guarded.only_record("network", "connect", &to);
 }
@@ -295,7 +301,10 @@ fn exec_from_another_thread() {
     let sink = Tcp::on(FORBIDDEN);
     let to = sink.address.to_string();
     for _ in 0..10 {
-        let policy = Policy::new(scratch(), &format!("[exec]\nallow = [\"{VICTIM}\"]\n"));
+        let policy = Policy::new(
+            scratch(),
+            &format!("[exec]\nallow = [\"{VICTIM}\"]\n[files]\nwrite = [\"{}\"]\n", text(scratch())),
+        );
         let outcome = Program::new([VICTIM, "exec-from-thread", VICTIM, "connect", &to])
             .guarded(GUARDED, &policy)
             .run();

@@ -112,7 +112,10 @@ fn no_landlock() {
     let posture = degraded(&answers, &["files"]);
     assert!(posture["warnings"].to_string().contains("landlock_restrict_self"), "{posture}");
     // With no file rule to try, other things are: signals, or a device.
-    let audited = format!("{}[files]\nmode = \"audit\"\n[exec]\nallow = [\"{VICTIM}\"]\n", policy("degrade"));
+    let audited = format!(
+        "{}[files]\nmode = \"audit\"\nwrite = []\n[exec]\nallow = [\"{VICTIM}\"]\n",
+        policy("degrade")
+    );
     let outcome = below(victim(["nothing"]).guard(&audited), &answers);
     assert_eq!(outcome.finished().posture()["controls"]["exec"], "not_held", "{}", outcome.text());
     let outcome = below(victim(["nothing"]).guard(&audited), &[]);
