@@ -156,7 +156,7 @@ pub(super) fn schedule(arbiter: &Arbiter, caller: &Caller<'_>, index: usize) -> 
 ///
 /// The arbiter's id can't come to mean another process while this runs, and no id of a process
 /// below the function can come to mean the arbiter.
-fn is_own(arbiter: &Arbiter, caller: &Caller<'_>, pid: i32) -> Result<bool, Blame> {
+pub(super) fn is_own(arbiter: &Arbiter, caller: &Caller<'_>, pid: i32) -> Result<bool, Blame> {
     if pid <= 0 || pid == process::own_pid() {
         return Ok(false);
     }

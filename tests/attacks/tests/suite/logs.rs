@@ -421,6 +421,14 @@ fn replaced_descriptors() {
     let guarded = attack.under_guard(NET);
     assert!(guarded.shows(b"after"), "{}", guarded.text());
     guarded.only_record("guard", "close_range", "arguments 1, 2");
+    // What leads back into the function is no way out: node's pipes to its children are such pairs.
+    for outcome in
+        [victim(["replace-logs", "pair"]).plain(), victim(["replace-logs", "pair"]).under_guard(NET)]
+    {
+        assert_eq!((outcome.said("pair"), outcome.said("arrived")), (1, 6), "{}", outcome.text());
+        assert!(!outcome.shows(b"after"));
+        outcome.no_record();
+    }
     // And a copy by a free number is an honest thing.
     let honest = victim(["replace-logs", "fcntl"]).under_guard(NET);
     assert!(honest.shows(b"after") && honest.said("fcntl") > 2, "{}", honest.text());

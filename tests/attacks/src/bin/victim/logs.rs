@@ -206,10 +206,13 @@ fn replace_logs(way: &str) {
     call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr());
     println!("before");
     let own = call!(SYS_dup, 1);
+    let socket = call!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0);
     let result = match way {
-        "dup2" => call!(SYS_dup2, pair[0], 1),
-        "dup3" => call!(SYS_dup3, pair[0], 1, 0),
-        "dup2-dirty" => call!(SYS_dup2, pair[0], 1u64 | 1 << 32),
+        "dup2" => call!(SYS_dup2, socket, 1),
+        "dup3" => call!(SYS_dup3, socket, 1, 0),
+        "dup2-dirty" => call!(SYS_dup2, socket, 1u64 | 1 << 32),
+        // Both ends are this process's own.
+        "pair" => call!(SYS_dup2, pair[0], 1),
         "close" => call!(SYS_close, 1),
         "close-dirty" => call!(SYS_close, 1u64 | 1 << 32),
         "close_range" => call!(SYS_close_range, 1, 2, 0),
@@ -218,9 +221,12 @@ fn replace_logs(way: &str) {
         "fcntl" => call!(SYS_fcntl, pair[0], libc::F_DUPFD, 1),
         _ => panic!("no such way: {way}"),
     };
-    println!("after");
+    let after = "after\n";
+    call!(SYS_write, 1, after.as_ptr(), after.len());
     // Whatever came of it is said where the outside can see it.
-    let line = format!("= {way} {result}\n");
+    let mut arrived = [0u8; 16];
+    let count = call!(SYS_recvfrom, pair[1], arrived.as_mut_ptr(), arrived.len(), libc::MSG_DONTWAIT, 0, 0);
+    let line = format!("= {way} {result}\n= arrived {count}\n");
     call!(SYS_write, own, line.as_ptr(), line.len());
 }
 
