@@ -156,6 +156,9 @@ fn finish(arbiter: &Arbiter, end: End) -> ! {
     if let Some(output) = arbiter.output.get() {
         output.end(DRAIN);
     }
+    if let Some(names) = arbiter.names.get() {
+        names.settle(DRAIN);
+    }
     let late = arbiter.invocations().take_late();
     for output in late {
         arbiter.witness.record(output);

@@ -66,6 +66,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Called once for each query, on the proxy's own threads and before the query is answered: a
 /// record is never later than what it records. It must not block for long.
@@ -233,6 +234,12 @@ impl Names {
     /// Takes an announcement back: the connection has not come about.
     pub fn forget_peer(&self, transport: Transport, peer: SocketAddr) {
         self.proxy.peers.forget(transport, peer);
+    }
+
+    /// Handles what a function that has ended sent before, at most for `limit`, so that no lookup of its last
+    /// moment goes unreported.
+    pub fn settle(&self, limit: Duration) {
+        self.proxy.settle(&self.listeners, limit);
     }
 
     /// The names that answers have bound to the address, live or in grace: what

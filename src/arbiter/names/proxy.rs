@@ -20,7 +20,7 @@ use std::io::{self, PipeReader};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,10 @@ pub(super) struct Proxy {
     pub(super) stopping: AtomicBool,
     pool: Arc<Pool>,
     streams: AtomicUsize,
+    /// Held while sockets are read, so that what was read is handled too once it is free.
+    turn: Mutex<()>,
+    /// A stream has ended; its lock keeps that from being missed.
+    ended: (Mutex<()>, Condvar),
 }
 
 /// The listening sockets, on loopback.
@@ -122,7 +126,36 @@ impl Proxy {
             stopping: AtomicBool::new(false),
             pool: Arc::new(Pool::new(ASKING, QUEUED)),
             streams: AtomicUsize::new(0),
+            turn: Mutex::new(()),
+            ended: (Mutex::new(()), Condvar::new()),
         }
+    }
+
+    /// Handles what the function has sent, at most for `limit`: it has ended, and its end closes the streams.
+    /// A lookup that stands in a socket still is refused and reported like any other.
+    pub(super) fn settle(self: &Arc<Self>, listeners: &Listeners, limit: Duration) {
+        /// More than the sockets' buffers hold.
+        const TURNS: usize = 64;
+        let turn = self.lock_turn();
+        for listener in &listeners.tcp {
+            let _ = self.accept_all(listener);
+        }
+        for socket in &listeners.udp {
+            for _ in 0..TURNS {
+                if self.receive_some(socket) == 0 {
+                    break;
+                }
+            }
+        }
+        drop(turn);
+        let (lock, ended) = &self.ended;
+        let waiting = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = |_: &mut ()| self.streams.load(Ordering::SeqCst) > 0;
+        drop(ended.wait_timeout_while(waiting, limit, open));
+    }
+
+    fn lock_turn(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves until the other end of `stop` is closed.
@@ -141,6 +174,7 @@ impl Proxy {
                 return;
             }
             let mut exhausted = false;
+            let turn = self.lock_turn();
             for (listener, ready) in listeners.tcp.iter().zip(&mut ready) {
                 if ready {
                     exhausted |= self.accept_all(listener).is_err();
@@ -151,6 +185,7 @@ impl Proxy {
                     self.receive_some(socket);
                 }
             }
+            drop(turn);
             if exhausted {
                 // The connection stays in the backlog and poll would return at once, again and
                 // again; wait for the end of the proxy instead, with a time-out.
@@ -205,9 +240,10 @@ impl Proxy {
         }
     }
 
-    fn receive_some(self: &Arc<Self>, socket: &Arc<UdpSocket>) {
+    /// How many datagrams it took.
+    fn receive_some(self: &Arc<Self>, socket: &Arc<UdpSocket>) -> usize {
         let mut buffer = [0; MAX_DATAGRAM];
-        for _ in 0..DATAGRAMS_A_TURN {
+        for taken in 0..DATAGRAMS_A_TURN {
             match socket.recv_from(&mut buffer) {
                 Ok((length, peer)) => {
                     if self.peers.admit(Transport::Udp, peer) {
@@ -216,9 +252,10 @@ impl Proxy {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Err(_) => return taken,
             }
         }
+        DATAGRAMS_A_TURN
     }
 
     /// One query, from its bytes to its answer, or to the queue of those that wait for it.
@@ -316,6 +353,9 @@ struct Place(Arc<Proxy>);
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Ordering::SeqCst);
+        let (lock, ended) = &self.0.ended;
+        drop(lock.lock().unwrap_or_else(PoisonError::into_inner));
+        ended.notify_all();
     }
 }
 
