@@ -266,8 +266,12 @@ fn what_a_start_lacks_is_named_with_its_remedy() {
         if output.status.success() {
             continue;
         }
-        assert_eq!(output.status.code(), Some(125), "{limit}: {}", stderr(&output));
         let text = stderr(&output);
+        if output.status.code() != Some(125) {
+            // Just enough to arm, and one too few for a call: that is refused, with a record.
+            assert!(text.contains("\"violation\"") && text.contains("EMFILE"), "{limit}: {text}");
+            continue;
+        }
         assert!(text.contains("ulimit -n"), "{limit}: {text}");
         refused += 1;
     }
