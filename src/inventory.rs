@@ -222,7 +222,7 @@ fn libc_functions() -> Vec<(&'static str, usize)> {
     // Under these names in glibc only.
     #[cfg(target_env = "gnu")]
     {
-        all.extend(functions!(mallopt, mmap64, open64, fstat64, stat64, lseek64, statx));
+        all.extend(functions!(mallopt, mmap64, open64, fstat64, stat64, lstat64, fstatat64, lseek64, statx));
         all.push(("bcmp", bcmp as *const () as usize));
         all.push(("__cxa_thread_atexit_impl", __cxa_thread_atexit_impl as *const () as usize));
     }
