@@ -53,6 +53,14 @@ pub fn build(guard: Guard) -> Result<Vec<u8>, BuildError> {
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/function/Cargo.toml"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
+    // What cargo tells the program that it runs would be taken for the function's by build scripts, and have
+    // them and all that follows from them built anew each time.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| text.starts_with(start)) {
+            command.env_remove(&name);
+        }
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -124,7 +124,7 @@ fn as_a_user(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         // What cargo sets for this test would be taken for the function's.
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" || name == "CARGO_MANIFEST_PATH" {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start)) {
             command.env_remove(name);
         }
     }
