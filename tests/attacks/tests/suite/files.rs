@@ -230,7 +230,8 @@ fn through_a_link_to_nothing() {
 
 /// What a shell makes of `>(…)`: /dev/fd/N, a pipe, which a program is given to write to.
 fn process_substitution() {
-    let shell = Program::new(["/usr/bin/bash", "-c", "echo said | tee >(cat >&2) >/dev/null; wait"]);
+    // Waited for by its number: a plain `wait` leaves it out, and it would end with the shell.
+    let shell = Program::new(["/usr/bin/bash", "-c", "tee >(cat >&2) >/dev/null <<< said; wait $!"]);
     let policy = "[exec]\nallow = [\"/usr/bin/bash\", \"/usr/bin/tee\", \"/usr/bin/cat\"]\n";
     // Without a controlling terminal, which a shell looks for at its start and finds missing.
     let outcome = shell.guard(policy).under(["/usr/bin/setsid", "--wait"]).run();
