@@ -47,6 +47,7 @@ pub mod text;
 pub mod time;
 
 pub use emf::Namespace;
+#[cfg(guarded_platform)]
 pub(crate) use limit::TARGETS;
 pub use record::{
     Action, Barrier, Control, Counts, Ended, Held, LateOutput, LateSecret, Level, Mechanism, Phase, Posture,
