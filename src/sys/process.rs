@@ -107,9 +107,9 @@ pub fn fork(_alone: &SingleThreaded) -> Result<Forked, Errno> {
     let args = [flags, 0, parent_word, address, 0, 0];
     #[cfg(target_arch = "aarch64")]
     let args = [flags, 0, parent_word, 0, address, 0];
-    // SAFETY: without CLONE_VM the child has a copy of this address space and goes on from here,
-    // as after fork(2). The process has one thread (the proof), so no lock is left held.
     // `address` is the word that libc itself registered for the same purpose.
+    // SAFETY: without CLONE_VM the child has a copy of this address space and goes on from here, as
+    // after fork(2). The process has one thread (the proof), so no lock is left held.
     let child = unsafe { syscall(libc::SYS_clone, args)? };
     if child == 0 {
         return Ok(Forked::Child);

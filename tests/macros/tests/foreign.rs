@@ -204,11 +204,13 @@ extern "C" fn syscall(_: c_long, _: usize, _: usize, _: usize, _: usize, _: usiz
 #[unsafe(no_mangle)]
 extern "C" fn read(fd: c_int, bytes: *mut c_void, length: usize) -> isize {
     let piece = libc::iovec { iov_base: bytes, iov_len: length };
+    // SAFETY: the caller's buffer, as it was given.
     unsafe { libc::readv(fd, &piece, 1) }
 }
 
 #[fnguard::guarded(policy = inline POLICY)]
 fn main() {
+    // SAFETY: numbers only.
     let asked = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
@@ -326,6 +328,7 @@ static FIRST: extern "C" fn() = first;
 static PAGE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 extern "C" fn first() {
+    // SAFETY: before main, with one thread: new mappings, descriptors and timers, and a fork.
     unsafe {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let page = libc::mmap(std::ptr::null_mut(), 4096, access, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1, 0);
@@ -373,6 +376,7 @@ extern "C" fn handle(_: i32) {}
 #[fnguard::guarded(policy = inline POLICY)]
 fn main() {
     let page = PAGE.load(std::sync::atomic::Ordering::SeqCst) as *mut u32;
+    // SAFETY: the page that `first` has mapped, which stays.
     unsafe {
         page.write_volatile(6);
         while page.read_volatile() != 42 {

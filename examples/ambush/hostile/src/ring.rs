@@ -125,9 +125,9 @@ impl Ring {
     /// Submits one operation and waits for its result.
     fn run(&mut self, submission: Submission) -> io::Result<i32> {
         let (sq, cq) = (self.parameters.submission, self.parameters.completion);
-        // SAFETY: the kernel gave these offsets into mappings that live as long as the ring, and
-        // one operation is under way at a time. The kernel reads the tail with acquire and writes
-        // its own with release (io_uring(7)).
+        // The kernel reads the tail with acquire and writes its own with release (io_uring(7)).
+        // SAFETY: the kernel gave these offsets into mappings that live as long as the ring, and one
+        // operation is under way at a time.
         let result = unsafe {
             let tail = &*self.submissions.add(sq.tail as usize).cast::<AtomicU32>();
             let mask = *self.submissions.add(sq.mask as usize).cast::<u32>();
