@@ -2,7 +2,7 @@
 //! documentation. The parser knows these keys and no others; `docs/policy.md` and the JSON Schema
 //! are printed from the same table. Not the meaning of a value, which is the parser's.
 //!
-//! A key that is added here needs a reader in `document.rs`; a test takes each key's example
+//! A key that is added here needs a reader in `sections.rs`; a test takes each key's example
 //! through the parser and fails where nothing reads it.
 //!
 //! ```

@@ -45,6 +45,7 @@ mod paths;
 mod punycode;
 pub mod reference;
 mod rule;
+mod sections;
 mod shared_names;
 mod syntax;
 mod variables;

@@ -10,7 +10,7 @@
 //! ports     = port-or-range *( "," port-or-range )
 //! ```
 //!
-//! Not the options of a rule that is a table, which `document.rs` reads.
+//! Not the options of a rule that is a table, which `sections.rs` reads.
 
 use super::fault::Fault;
 use super::{paths, punycode, shared_names};
