@@ -108,25 +108,41 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<usize, Errno>
     }
 }
 
-/// An int option of getsockopt(2) at level SOL_SOCKET.
-pub fn socket_option(fd: BorrowedFd<'_>, option: i32) -> Result<i32, Errno> {
-    let mut value = 0i32;
-    let mut length = std::mem::size_of::<i32>() as u32;
-    // SAFETY: the kernel writes at most `length` bytes and the length.
+/// setsockopt(2) at level SOL_SOCKET.
+///
+/// # Safety
+///
+/// The option must take a `T`; what that points at must be what the kernel expects there.
+unsafe fn set_option<T>(fd: BorrowedFd<'_>, option: i32, value: &T) -> Result<(), Errno> {
+    let level = libc::SOL_SOCKET as usize;
+    let pointer = std::ptr::from_ref(value) as usize;
+    // SAFETY: the kernel reads one `T`; for the rest the caller vouches.
     unsafe {
-        syscall(
-            libc::SYS_getsockopt,
-            [
-                number(fd),
-                libc::SOL_SOCKET as usize,
-                option as usize,
-                (&raw mut value) as usize,
-                (&raw mut length) as usize,
-                0,
-            ],
-        )?;
+        let arguments = [number(fd), level, option as usize, pointer, std::mem::size_of::<T>(), 0];
+        syscall(libc::SYS_setsockopt, arguments).map(drop)
+    }
+}
+
+/// getsockopt(2) at level SOL_SOCKET, into the value that is given.
+///
+/// # Safety
+///
+/// Whatever bytes the option has must be a `T`.
+unsafe fn option<T>(fd: BorrowedFd<'_>, option: i32, mut value: T) -> Result<T, Errno> {
+    let mut length = std::mem::size_of::<T>() as u32;
+    let level = libc::SOL_SOCKET as usize;
+    // SAFETY: the kernel writes at most `length` bytes and the length; for what they are the caller vouches.
+    unsafe {
+        let (at, room) = ((&raw mut value) as usize, (&raw mut length) as usize);
+        syscall(libc::SYS_getsockopt, [number(fd), level, option as usize, at, room, 0])?;
     }
     Ok(value)
+}
+
+/// An int option of getsockopt(2) at level SOL_SOCKET.
+pub fn socket_option(fd: BorrowedFd<'_>, name: i32) -> Result<i32, Errno> {
+    // SAFETY: any four bytes are an int.
+    unsafe { option(fd, name, 0i32) }
 }
 
 /// The socket's own address as raw bytes (getsockname(2)).
@@ -146,23 +162,9 @@ pub fn local_address(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 
 /// The process at the other end of a unix socket (SO_PEERCRED, unix(7)): its id when the pair was made.
 pub fn peer_pid(fd: BorrowedFd<'_>) -> Result<i32, Errno> {
-    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = std::mem::size_of::<libc::ucred>() as u32;
-    // SAFETY: the kernel writes at most `length` bytes and the length.
-    unsafe {
-        syscall(
-            libc::SYS_getsockopt,
-            [
-                number(fd),
-                libc::SOL_SOCKET as usize,
-                libc::SO_PEERCRED as usize,
-                (&raw mut credentials) as usize,
-                (&raw mut length) as usize,
-                0,
-            ],
-        )?;
-    }
-    Ok(credentials.pid)
+    let none = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    // SAFETY: the structure has numbers only.
+    unsafe { option(fd, libc::SO_PEERCRED, none).map(|credentials| credentials.pid) }
 }
 
 /// socket(2), close-on-exec.
@@ -182,22 +184,9 @@ pub const ONE_TICK: Duration = Duration::from_micros(1);
 
 /// How long sending and connecting wait (SO_SNDTIMEO, socket(7)); zero is for ever.
 pub fn send_timeout(fd: BorrowedFd<'_>) -> Result<Duration, Errno> {
-    let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let mut length = std::mem::size_of::<libc::timeval>() as u32;
-    // SAFETY: the kernel writes at most `length` bytes and the length.
-    unsafe {
-        syscall(
-            libc::SYS_getsockopt,
-            [
-                number(fd),
-                libc::SOL_SOCKET as usize,
-                libc::SO_SNDTIMEO as usize,
-                (&raw mut value) as usize,
-                (&raw mut length) as usize,
-                0,
-            ],
-        )?;
-    }
+    let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    // SAFETY: the structure has numbers only.
+    let value = unsafe { option(fd, libc::SO_SNDTIMEO, zero)? };
     let (seconds, micros) = (u64::try_from(value.tv_sec), u64::try_from(value.tv_usec));
     Ok(Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0)))
 }
@@ -208,21 +197,8 @@ pub fn set_send_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> Result<(), Err
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_usec: i64::from(timeout.subsec_micros()),
     };
-    // SAFETY: the kernel reads one timeval.
-    unsafe {
-        syscall(
-            libc::SYS_setsockopt,
-            [
-                number(fd),
-                libc::SOL_SOCKET as usize,
-                libc::SO_SNDTIMEO as usize,
-                (&raw const value) as usize,
-                std::mem::size_of::<libc::timeval>(),
-                0,
-            ],
-        )
-        .map(drop)
-    }
+    // SAFETY: the option takes a timeval.
+    unsafe { set_option(fd, libc::SO_SNDTIMEO, &value) }
 }
 
 /// An instruction of a socket filter, as the kernel has it (struct sock_filter).
@@ -248,44 +224,17 @@ const SO_GET_FILTER: i32 = libc::SO_ATTACH_FILTER;
 pub fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> Result<(), Errno> {
     let length = u16::try_from(program.len()).map_err(|_| Errno(libc::EINVAL))?;
     let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
-    // SAFETY: the kernel reads the structure and the program, both alive here; an `Instruction` is
+    // SAFETY: the option takes a sock_fprog; the program that it points at is alive, and an `Instruction` is
     // a struct sock_filter.
-    unsafe {
-        syscall(
-            libc::SYS_setsockopt,
-            [
-                number(fd),
-                libc::SOL_SOCKET as usize,
-                libc::SO_ATTACH_FILTER as usize,
-                (&raw const program) as usize,
-                std::mem::size_of::<libc::sock_fprog>(),
-                0,
-            ],
-        )
-        .map(drop)
-    }
+    unsafe { set_option(fd, libc::SO_ATTACH_FILTER, &program) }
 }
 
 /// Takes the socket's program away, if it has one.
 pub fn detach_filter(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let unused = 0i32;
     // SAFETY: the kernel reads one int, and ignores it.
-    let result = unsafe {
-        syscall(
-            libc::SYS_setsockopt,
-            [
-                number(fd),
-                libc::SOL_SOCKET as usize,
-                libc::SO_DETACH_FILTER as usize,
-                (&raw const unused) as usize,
-                std::mem::size_of::<i32>(),
-                0,
-            ],
-        )
-    };
-    match result {
-        Ok(_) | Err(Errno(libc::ENOENT)) => Ok(()),
-        Err(errno) => Err(errno),
+    match unsafe { set_option(fd, libc::SO_DETACH_FILTER, &0i32) } {
+        Err(Errno(libc::ENOENT)) => Ok(()),
+        other => other,
     }
 }
 
