@@ -131,22 +131,22 @@ fn connect_inet(
     perform(arbiter, caller, &socket, &address::encode(to, scope, socket.is_v6()))
 }
 
-/// Where the arbiter's own proxy answers in place of the server at `to`, whichever that is; what
+/// The arbiter's own proxy, and where it answers in place of the server at `to`, whichever that is; what
 /// the caller sees where it can't.
-pub(super) fn proxy_address(
-    arbiter: &Arbiter,
+pub(super) fn proxy<'a>(
+    arbiter: &'a Arbiter,
     caller: &Caller<'_>,
     socket: &Socket,
     to: SocketAddr,
-) -> Result<SocketAddr, Outcome> {
+) -> Result<(&'a Names, SocketAddr), Outcome> {
     let Some(names) = arbiter.names() else {
         return Err(refuse_family(arbiter, caller, format!("{to}: the DNS proxy could not start")));
     };
-    let proxy = match socket.transport() {
+    let address = match socket.transport() {
         Transport::Tcp => names.tcp_address(socket.is_v6()),
         Transport::Udp => names.udp_address(socket.is_v6()),
     };
-    proxy.ok_or(Outcome::Error(Errno(libc::ENETUNREACH)))
+    address.map(|address| (names, address)).ok_or(Outcome::Error(Errno(libc::ENETUNREACH)))
 }
 
 /// Whatever server was asked, the arbiter's own proxy answers: no socket is ever connected to a
@@ -157,10 +157,9 @@ fn connect_resolver(
     socket: &Socket,
     to: SocketAddr,
 ) -> Result<Outcome, Blame> {
-    let (names, proxy) = match (arbiter.names(), proxy_address(arbiter, caller, socket, to)) {
-        (Some(names), Ok(proxy)) => (names, proxy),
-        (_, Err(outcome)) => return Ok(outcome),
-        (None, Ok(_)) => return Ok(Outcome::Error(Errno(libc::ENETUNREACH))),
+    let (names, proxy) = match proxy(arbiter, caller, socket, to) {
+        Ok(found) => found,
+        Err(outcome) => return Ok(outcome),
     };
     if let Err(refused) = strangers::keep_out(arbiter, caller, socket, Some(proxy)) {
         return Ok(refused);

@@ -8,8 +8,8 @@ use super::super::target::message::{self, Message};
 use super::super::target::{Blame, Caller};
 use super::Outcome;
 use super::connect::{
-    Settled, Socket, announce, connect_in_slices, proxy_address, read_address, refuse_family, resolve_unix,
-    settle, settle_inet,
+    Settled, Socket, announce, connect_in_slices, proxy, read_address, refuse_family, resolve_unix, settle,
+    settle_inet,
 };
 use super::refuse::Refused;
 use super::strangers;
@@ -257,7 +257,7 @@ fn destination(arbiter: &Arbiter, caller: &Caller<'_>, socket: &Socket, name: &[
             let transport = socket.transport();
             // A stream too: MSG_FASTOPEN connects it here.
             if to.port() == DNS {
-                let proxy = proxy_address(arbiter, caller, socket, to).and_then(|proxy| {
+                let proxy = proxy(arbiter, caller, socket, to).and_then(|(_, proxy)| {
                     strangers::keep_out(arbiter, caller, socket, Some(proxy)).map(|()| proxy)
                 });
                 return Ok(match proxy {
