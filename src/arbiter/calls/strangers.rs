@@ -53,12 +53,14 @@ pub(super) fn keep_out(
     if !is_datagram(socket) {
         return Ok(());
     }
-    let local = local_address(&socket.fd);
-    let kept = peers_of(socket).and_then(|peers| match (peers, local) {
+    let kept = peers_of(socket).and_then(|peers| match peers {
+        Some(peers) if but.is_none_or(|peer| peers.contains(&as_received(peer))) => Ok(()),
         // What has a port and no filter got it under a rule, or before the guard was there.
-        (None, Some(local)) if local.port() != 0 => Ok(()),
-        (None, Some(local)) if are_welcome(arbiter, local.ip()) => Ok(()),
-        (Some(peers), _) if but.is_none_or(|peer| peers.contains(&as_received(peer))) => Ok(()),
+        None if local_address(&socket.fd)
+            .is_some_and(|local| local.port() != 0 || are_welcome(arbiter, local.ip())) =>
+        {
+            Ok(())
+        }
         _ => await_also(socket, but),
     });
     kept.map_err(|errno| {
