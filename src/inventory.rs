@@ -66,6 +66,11 @@ pub(crate) fn take(strict: bool) -> Result<(Inventory, SingleThreaded), ArmError
 }
 
 impl Inventory {
+    /// The signals that have a handler: a fork has what its parent had.
+    pub(crate) fn handled(&self) -> impl Iterator<Item = i32> {
+        self.handlers.iter().map(|&(number, _)| number)
+    }
+
     /// What the mappings show, for the posture. Where nothing depends on it before the function goes
     /// on, the arbiter looks at its own: a fork has what its parent had.
     pub(crate) fn mapped(&self) -> Result<Mapped, ArmError> {

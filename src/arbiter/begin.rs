@@ -115,7 +115,7 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     // First of all out of the function's reach; where prctl is refused, the read-back says so.
     let _ = process::set_not_dumpable();
     // Code of somebody else's that was to run here when a signal comes.
-    for (number, _) in signal::handlers() {
+    for number in beginning.inventory.handled() {
         let _ = signal::set_default(number);
     }
     // While the function's process is still busy with confining itself: none of its code has run.
