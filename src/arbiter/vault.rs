@@ -1,6 +1,6 @@
 //! The secrets that the arbiter holds, captured and late, and the matcher made of them.
 
-use crate::redact::{BuildError, Matcher, Secret};
+use crate::redact::{self, BuildError, Matcher, Secret};
 use crate::secrets::Store;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -55,8 +55,7 @@ impl Vault {
             return Err(reason);
         }
         // By itself: a captured secret of the same name may be weak.
-        let alone = Matcher::build([Secret::new(name, value)]);
-        if alone.is_ok_and(|matcher| !matcher.weak().is_empty()) {
+        if redact::is_weak(value) {
             return Err("its value is too common to be redacted");
         }
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);

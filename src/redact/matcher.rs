@@ -109,6 +109,12 @@ pub struct Matcher {
     tables: Arc<Tables>,
 }
 
+/// Whether a value is one that a matcher does not redact ([`Matcher::weak`]).
+#[cfg(guarded_platform)]
+pub(crate) fn is_weak(value: &[u8]) -> bool {
+    matches!(strength::strength(value.trim_ascii()), Strength::Weak(_))
+}
+
 /// What a matcher knows.
 pub(super) struct Tables {
     /// Values that are searched for in every form.

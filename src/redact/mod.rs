@@ -92,6 +92,8 @@ mod stream;
 mod strength;
 mod writer;
 
+#[cfg(guarded_platform)]
+pub(crate) use matcher::is_weak;
 pub use matcher::{BuildError, Count, MAX_SECRETS, MAX_TOTAL_LEN, MAX_VALUE_LEN, Matcher, Secret};
 pub use stream::{MAX_PENDING, Stream};
 pub use strength::{Weak, WeakReason};
