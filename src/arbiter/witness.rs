@@ -6,15 +6,16 @@ use super::recent::Recent;
 use crate::link::Told;
 use crate::redact::Matcher;
 use crate::report::{Counts, Options, Record, Redacted, Reporter, Violation};
-use crate::report::{LINE_MAX, TARGETS};
+use crate::report::{KINDS, LINE_MAX, TARGETS};
 use crate::sys::process;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The most bytes of lines that wait to be written: as many violations as get a line of their own, of
-/// the greatest length. Beyond, lines are dropped, and the gap in `seq` shows it.
-const MOST_WAITING: usize = MOST_OTHERS + TARGETS * LINE_MAX;
+/// The most bytes of lines that wait to be written: as many violations as get a line of their own, for
+/// their target or as the first of a kind, of half the greatest length. Beyond, lines are dropped, and the
+/// gap in `seq` shows it.
+const MOST_WAITING: usize = MOST_OTHERS + (TARGETS + KINDS) * LINE_MAX / 2;
 /// How much of that other records may take: those that the function can cause without end, by its
 /// output and its messages, leave the violations' room alone.
 const MOST_OTHERS: usize = 1 << 20;
@@ -361,19 +362,24 @@ mod tests {
     #[test]
     fn every_violation_that_is_printed_has_room() {
         let witness = witness();
+        let violation = |call: &str, rule: usize, target: usize| Violation {
+            path: Some(format!("/{target}/{}", "long/".repeat(300))),
+            request_ids: vec!["x".repeat(64); 16],
+            hint: Some("y".repeat(1000)),
+            ..Violation::new(Control::Files, Action::Blocked, call, format!("rule.{rule}"))
+        };
         for target in 0..TARGETS {
-            let violation = Violation {
-                path: Some(format!("/{target}/{}", "long/".repeat(300))),
-                request_ids: vec!["x".repeat(64); 16],
-                hint: Some("y".repeat(1000)),
-                ..Violation::new(Control::Files, Action::Blocked, "openat", format!("rule.{}", target / 64))
-            };
             witness.record(late());
-            witness.violation(&violation);
+            witness.violation(&violation("openat", target / 64, target));
+        }
+        // Those kinds count as well.
+        let kinds = KINDS - TARGETS / 64;
+        for rule in 0..kinds {
+            witness.violation(&violation("open", rule, 0));
         }
         let queue = witness.lock();
         let violations = queue.waiting.iter().filter(|line| line.kind == Kind::Violation).count();
-        assert_eq!(violations, TARGETS);
+        assert_eq!(violations, TARGETS + kinds);
         assert!(queue.bytes <= MOST_WAITING);
     }
 }

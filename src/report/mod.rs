@@ -48,7 +48,7 @@ pub mod time;
 
 pub use emf::Namespace;
 #[cfg(guarded_platform)]
-pub(crate) use limit::TARGETS;
+pub(crate) use limit::{KINDS, TARGETS};
 pub use record::{
     Action, Barrier, Control, Counts, Ended, Held, LateOutput, LateSecret, Level, Mechanism, Phase, Posture,
     Record, Redacted, Refusal, Stream, Suppressed, Violation,
