@@ -49,7 +49,7 @@ fn by_own_entries(file: &str, folder: &str) {
 /// file for writing after each.
 fn short_of_descriptors(listener: &str, file: &str) {
     let file = CString::new(file).expect("no NUL");
-    for _ in 0..100 {
+    for _ in 0..60 {
         let listener = listener.to_owned();
         std::thread::spawn(move || std::os::unix::net::UnixStream::connect(listener));
         std::thread::sleep(std::time::Duration::from_millis(5));
