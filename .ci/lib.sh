@@ -80,14 +80,21 @@ share_registry() {
     done
 }
 
-# Runs a command as the ordinary user, without groups and without a capability to regain.
+# Gives the ordinary user what was built and downloaded so far. Before anything is built beside it: files that go away
+# meanwhile would fail it.
+hand_over() {
+    if [ "$(id -u)" = 0 ]; then
+        mkdir -p "$ci/home"
+        chown -R "$ORDINARY:$ORDINARY" "$CARGO_TARGET_DIR" "$CARGO_HOME" "$ci/home"
+    fi
+}
+
+# Runs a command as the ordinary user, without groups and without a capability to regain, on what was handed over.
 as_user() {
     if [ "$(id -u)" != 0 ]; then
         say "not root: what ran above ran as an ordinary user already"
         return 77
     fi
-    mkdir -p "$ci/home"
-    chown -R "$ORDINARY:$ORDINARY" "$CARGO_TARGET_DIR" "$CARGO_HOME" "$ci/home"
     setpriv --reuid="$ORDINARY" --regid="$ORDINARY" --clear-groups --inh-caps=-all --bounding-set=-all \
         env HOME="$ci/home" TMPDIR=/tmp timeout --kill-after=30 "$STEP_LIMIT" "$@"
 }
@@ -166,7 +173,7 @@ toolchain_is_new_enough() {
 # What every platform without the guard gets, by its cfg, since no other target can be built here: the library without a
 # warning, and a guarded program that runs, and says that nothing is guarded; with real events waiting, a release build refuses.
 other_platforms() {
-    export FNGUARD_OTHER_PLATFORM=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/other CARGO_PROFILE_RELEASE_OPT_LEVEL=0
+    export FNGUARD_OTHER_PLATFORM=1 CARGO_TARGET_DIR=$ci/other CARGO_PROFILE_RELEASE_OPT_LEVEL=0
     cargo clippy --locked --package fnguard -- -D warnings
     local profile program status=0 said=$logs/elsewhere.stderr
     for profile in dev release; do
