@@ -265,10 +265,8 @@ fn short_of_descriptors() {
                 records.retain(|record| record["syscall"] == "openat");
                 records
             };
-            let suppressed: u64 = of_open("suppressed")
-                .iter()
-                .map(|record| record["count"].as_u64().expect("a number"))
-                .sum();
+            let suppressed: u64 =
+                of_open("suppressed").iter().map(|record| record["count"].as_u64().expect("a number")).sum();
             assert_eq!(of_open("violation").len() as u64 + suppressed, 60, "{limit}\n{}", outcome.text());
             of_open("violation").iter().any(|record| record["rule"] == "guard.unreadable")
         })
