@@ -498,9 +498,11 @@ fn stopped_from_outside_and_brought_back() {
         person.types("echo status=$?\n");
         person.sees("\r\nstatus=0\r\n");
     }
-    // In the background it stops before it has touched the terminal.
-    person.types(&format!("{FNGUARD} run --tty -- cat &\n"));
-    person.types("until [[ $(jobs -s) ]]; do :; done; jobs\n");
+    // In the background it stops before it has touched the terminal, and what that is set to meanwhile is not what
+    // its own takes after.
+    person.types(&format!(
+        "stty -echo; {FNGUARD} run --tty -- cat & until [[ $(jobs -s) ]]; do :; done; stty echo; jobs\n"
+    ));
     person.sees("Stopped");
     person.types("fg\n");
     person.sees("armed");

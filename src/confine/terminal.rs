@@ -32,10 +32,10 @@ impl PseudoTerminal {
         let platform =
             [0, 1].map(|number| descriptor::borrow_number(number).filter(|fd| descriptor::is_terminal(*fd)));
         let [Some(input), Some(_)] = platform else { return Err(ArmError::NoTerminal) };
+        // From the background this stops the job, as it does ssh(1), until it is brought forward; later every signal is
+        // blocked. Only then the terminal is this job's: before, it is set as its shell's line editor wants it.
+        terminal::drain(input).map_err(ArmError::call("waiting for the terminal"))?;
         let before = terminal::settings(input).map_err(ArmError::call("reading the terminal's settings"))?;
-        // From the background this stops the job, as it does ssh(1), until it is brought forward;
-        // later every signal is blocked, and it would change the shell's settings instead.
-        terminal::set_settings(input, &before).map_err(ArmError::call("setting the terminal's settings"))?;
         let pair = terminal::pair().map_err(ArmError::call("making a pseudo-terminal (/dev/ptmx)"))?;
         terminal::set_settings(pair.slave.as_fd(), &before)
             .map_err(ArmError::call("setting the pseudo-terminal's settings"))?;

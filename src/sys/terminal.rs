@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 const TCGETS: usize = 0x5401;
 const TCSETS: usize = 0x5402;
+const TCSBRK: usize = 0x5409;
 const TCXONC: usize = 0x540a;
 const TCFLSH: usize = 0x540b;
 const TIOCSCTTY: usize = 0x540e;
@@ -103,6 +104,13 @@ pub fn settings(fd: BorrowedFd<'_>) -> Result<Settings, Errno> {
 pub fn set_settings(fd: BorrowedFd<'_>, settings: &Settings) -> Result<(), Errno> {
     // SAFETY: the kernel reads one structure of this layout.
     unsafe { ioctl(fd, TCSETS, (&raw const *settings) as usize).map(drop) }
+}
+
+/// Waits until what was written has gone out: tcdrain(3), which changes nothing. From the background of a
+/// job-control session it stops the caller (SIGTTOU) until it is brought forward, unless it blocks that signal.
+pub fn drain(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers; any argument but 0 means to wait.
+    unsafe { ioctl(fd, TCSBRK, 1).map(drop) }
 }
 
 /// The window's size.
