@@ -211,7 +211,8 @@ impl Walk<'_, '_> {
             return Err(Blame::Caller(Errno(libc::ELOOP)));
         }
         self.links = self.links.saturating_add(1);
-        let target = if path::is_on_procfs(link.as_fd()).map_err(Blame::Guard)? {
+        // The directory is asked, which lies in the same file system: of a link some servers of 9p refuse to tell.
+        let target = if path::is_on_procfs(place.as_fd()).map_err(Blame::Guard)? {
             if let Some(own) = self.own_entry(place.as_fd(), name)? {
                 own
             } else if path::is_magic(place.as_fd(), name) {
