@@ -8,20 +8,24 @@
 //! 3. `InChild`: the fork; the parent becomes the arbiter;
 //! 4. `Redirected`: the pipes, or a pseudo-terminal, stand in for the standard descriptors;
 //! 5. `Unprivileged`: capabilities, limits, no_new_privs; then `Entered`: the domain;
-//! 6. `Confined`: the filter; the arbiter takes the listener;
+//! 6. `Confined`: the filter; the arbiter takes the listener. Or `Sealed`: no descriptor is made any more;
 //! 7. the arbiter reads back what is in force, says so in one line, and lets the function go on.
 
 use crate::arbiter::begin::{self, Beginning};
-use crate::confine::{self, Confined, Entered, InChild, Inherited, Redirected, Side, Streams, Unprivileged};
+use crate::arbiter::handover;
+pub(crate) use crate::arbiter::handover::NAME as COPY_NAME;
+use crate::confine::{
+    self, Confined, Entered, InChild, Inherited, Redirected, Sealed, Side, Streams, Unprivileged,
+};
 use crate::error::ArmError;
 use crate::inventory::{self, Inventory};
-use crate::link::handshake::{Reply, Step, hear, tell};
+use crate::link::handshake::{By, Reply, Step, hear, tell};
 use crate::link::{self, ask};
 use crate::secrets::{self, Captured};
 use crate::sys::process::{self, SingleThreaded};
 use crate::sys::stack::InitialEnvironment;
 use crate::sys::{Errno, descriptor, network, path, signal};
-use crate::trial::{Allowed, Trial};
+use crate::trial::{self, Allowed, Outcomes, Trial};
 use fnguard_policy::model::{Compiled, Mechanism, Mode, OnUnsupported, OwnCode, Policy, Program};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -100,6 +104,8 @@ pub(crate) fn arm(
             confine::prepare_domain(policy, &programs.executable, own_code.as_deref(), streams.terminal());
         let (arbiter_end, function_end) =
             network::packet_pair().map_err(ArmError::call("making the handshake's sockets"))?;
+        let link = descriptor::identify(function_end.as_fd())
+            .map_err(ArmError::call("looking at the handshake's sockets"))?;
         match confine::fork(&single, captured)? {
             Side::Child(child) => {
                 drop(arbiter_end);
@@ -151,14 +157,16 @@ pub(crate) fn arm(
                     function: child,
                     pidfd,
                     socket: arbiter_end,
-                    streams,
+                    link: link.inode,
+                    streams: streams.kept(),
                     captured: kept,
-                    inventory: &inventory,
+                    inventory: inventory.clone(),
                     programs: &programs,
                     environment: &environment_facts,
-                    own_code: own_code.as_deref(),
+                    own_code: own_code.clone(),
                     launched: launched.is_some(),
                     may_filter: attempt == Attempt::Whole,
+                    may_copy: policy.arm.mechanism == Mechanism::Sealed && matches!(way, Way::InPlace),
                 };
                 match begin::run(beginning) {
                     begin::Ended::Refused(error) => return Err(error),
@@ -177,6 +185,22 @@ pub(crate) fn arm(
     Err(ArmError::ChildEnded { end: "it was killed twice".to_owned() })
 }
 
+/// Goes on as the arbiter in a copy of its program that nobody can read: see `arbiter::handover`. `number`
+/// is the descriptor that the first image left. Returns only where the function is not started.
+pub(crate) fn resume(compiled: &Compiled, environment: &InitialEnvironment, number: i32) -> ArmError {
+    let handed = match handover::receive(compiled, number) {
+        Ok(handed) => handed,
+        Err(error) => return error,
+    };
+    let programs = confine::Programs::gather(&compiled.policy.exec.allow, None);
+    let environment_facts = begin::Environment::read(environment);
+    match begin::run(handed.beginning(compiled, &programs, &environment_facts)) {
+        begin::Ended::Refused(error) => error,
+        // The image that could have tried once more is gone.
+        begin::Ended::Killed { end, .. } => ArmError::ChildEnded { end },
+    }
+}
+
 /// What the policy asks and this version or this machine can't do, whatever the platform allows.
 fn check_platform(compiled: &Compiled, way: &Way) -> Result<(), ArmError> {
     if compiled.arch != std::env::consts::ARCH {
@@ -186,6 +210,10 @@ fn check_platform(compiled: &Compiled, way: &Way) -> Result<(), ArmError> {
         });
     }
     let policy = &compiled.policy;
+    // Sealed, a launched program could not load its libraries.
+    if policy.arm.mechanism == Mechanism::Sealed && matches!(way, Way::Launch(_)) {
+        return Err(ArmError::SealedByLauncher);
+    }
     // A launched program reads itself to load, so only one that arms in place can be held.
     if policy.arm.on_unsupported == OnUnsupported::Refuse
         && policy.files.own_code == OwnCode::Deny
@@ -198,7 +226,7 @@ fn check_platform(compiled: &Compiled, way: &Way) -> Result<(), ArmError> {
 }
 
 /// Whether the function may start with less than the policy asks. `mechanism = "seccomp"` is seccomp or
-/// nothing, whatever else may be missing.
+/// nothing, whatever else may be missing; under a seal the second attempt leaves out the domain only.
 fn may_degrade(policy: &Policy) -> bool {
     policy.arm.on_unsupported == OnUnsupported::Degrade && policy.arm.mechanism != Mechanism::Seccomp
 }
@@ -235,23 +263,28 @@ fn become_function(child: InChild, side: FunctionSide<'_>) -> Result<bool, ArmEr
     let trial = Trial::before(side.allowed, side.parent);
     let entered = confine::enter(side.domain, whole, &unprivileged);
     let outcomes = trial.after();
+    if side.compiled.policy.arm.mechanism == Mechanism::Sealed {
+        let sealed = confine::seal(unprivileged, entered);
+        return go_on_sealed(&sealed, outcomes, side.socket, side.parent).map(|()| false);
+    }
     let arbiter_entries_open = try_arbiter(side.parent);
     let confined = confine::confine(&side.compiled.function, whole, unprivileged, entered)?;
 
     let step = Step::Confined {
-        listener: confined
-            .listener
-            .as_ref()
-            .map(|(fd, wait)| (fd.as_raw_fd(), *wait == crate::sys::seccomp::Wait::Killable))
-            .map_err(|error| error.0),
+        by: By::Filter(
+            confined
+                .listener
+                .as_ref()
+                .map(|(fd, wait)| (fd.as_raw_fd(), *wait == crate::sys::seccomp::Wait::Killable))
+                .map_err(|error| error.0),
+        ),
         domain: confined.domain.map_err(|error| error.0),
         outcomes,
         no_new_privileges: confined.no_new_privileges.map_err(|error| error.0),
         dies_with_parent: confined.dies_with_parent,
         arbiter_entries_open,
     };
-    let talking = ArmError::call("talking to the arbiter");
-    tell(side.socket.as_fd(), &step).map_err(talking)?;
+    tell(side.socket.as_fd(), &step).map_err(talking())?;
     await_go(side.socket)?;
     let held = confined.listener.is_ok();
     // The arbiter has its copy; ours is closed here, so that one process holds the listener.
@@ -262,13 +295,36 @@ fn become_function(child: InChild, side: FunctionSide<'_>) -> Result<bool, ArmEr
         if let (Ok(socket), true) = (asked, side.keeps_link) {
             ask::adopt(socket);
         }
-        tell(side.socket.as_fd(), &Step::Tried { trapped })
-            .map_err(ArmError::call("talking to the arbiter"))?;
+        tell(side.socket.as_fd(), &Step::Tried { trapped }).map_err(talking())?;
     }
     // With a listener or without: nothing of the function's runs before the arbiter has decided
     // whether what is held is enough.
     await_go(side.socket)?;
     Ok(held)
+}
+
+/// The rest of arming in a process that is sealed: it tries what it must not be able to do any more. The
+/// arbiter is out of reach, if it can be, when the first answer comes.
+fn go_on_sealed(sealed: &Sealed, outcomes: Outcomes, socket: &OwnedFd, arbiter: i32) -> Result<(), ArmError> {
+    let step = Step::Confined {
+        by: By::Seal(sealed.outcome.map_err(|error| error.0)),
+        domain: sealed.domain.clone().map_err(|error| error.0),
+        outcomes,
+        no_new_privileges: sealed.no_new_privileges.map_err(|error| error.0),
+        dies_with_parent: sealed.dies_with_parent,
+        // It can open none, whosever.
+        arbiter_entries_open: Vec::new(),
+    };
+    tell(socket.as_fd(), &step).map_err(talking())?;
+    await_go(socket)?;
+    let worked = trial::under_seal();
+    let reaches_arbiter = trial::reaches_memory_of(arbiter);
+    tell(socket.as_fd(), &Step::TriedSeal { worked, reaches_arbiter }).map_err(talking())?;
+    await_go(socket)
+}
+
+fn talking() -> impl FnOnce(Errno) -> ArmError {
+    ArmError::call("talking to the arbiter")
 }
 
 fn await_go(socket: &OwnedFd) -> Result<(), ArmError> {
@@ -352,6 +408,7 @@ const STEPS: (
     fn(Redirected, i32) -> Result<Unprivileged, ArmError>,
     fn(Result<confine::Domain, Errno>, bool, &Unprivileged) -> Entered,
     fn(&Program, bool, Unprivileged, Entered) -> Result<Confined, ArmError>,
+    fn(Unprivileged, Entered) -> Sealed,
 ) = (
     inventory::take,
     secrets::capture,
@@ -360,5 +417,6 @@ const STEPS: (
     confine::drop_privileges,
     confine::enter,
     confine::confine,
+    confine::seal,
 );
 const _: usize = std::mem::size_of_val(&STEPS);

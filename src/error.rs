@@ -101,6 +101,8 @@ pub(crate) enum ArmError {
     NotHeld { what: String },
     #[error("{what} is not enforced by this version")]
     NotBuilt { what: &'static str },
+    #[error("[arm] mechanism = \"sealed\" can't hold a program that a launcher starts")]
+    SealedByLauncher,
     #[error("foreign code could have run before the guard: {what}")]
     Foreign { what: String },
     #[error("the guarded process ended while it was being armed: {end}")]
@@ -139,6 +141,7 @@ impl ArmError {
             | ArmError::Policy(_)
             | ArmError::NotBuilt { .. }
             | ArmError::ReadBack { .. } => return None,
+            ArmError::SealedByLauncher => "a program that loads its libraries once it is started".to_owned(),
         })
     }
 
@@ -165,6 +168,7 @@ impl ArmError {
             | ArmError::NotRedactable(_)
             | ArmError::NotBuilt { .. }
             | ArmError::ReadBack { .. } => return None,
+            ArmError::SealedByLauncher => "a program that #[guarded] arms in place".to_owned(),
         })
     }
 
@@ -205,6 +209,9 @@ impl ArmError {
             ArmError::NotHeld { .. } => {
                 "mend what is named, or set [arm] on_unsupported = \"degrade\" to start with less"
             }
+            ArmError::SealedByLauncher => {
+                "start the program itself: its attribute arms it; or set [arm] mechanism = \"auto\""
+            }
             ArmError::NotBuilt { .. } => "remove the key, or set [arm] on_unsupported = \"degrade\"",
             ArmError::Foreign { .. } => {
                 "remove what is named, start the function by the launcher, or unset [arm] strict_init"
@@ -234,6 +241,7 @@ impl ArmError {
             ArmError::Unsupported { .. } => "unsupported",
             ArmError::NotHeld { .. } => "not_held",
             ArmError::NotBuilt { .. } => "not_built",
+            ArmError::SealedByLauncher => "sealed_by_launcher",
             ArmError::Foreign { .. } => "foreign_code",
             ArmError::ChildEnded { .. } => "child_ended",
             ArmError::ReadBack { .. } => "read_back",

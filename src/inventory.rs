@@ -8,9 +8,10 @@ use crate::error::ArmError;
 use crate::sys::path;
 use crate::sys::process::{self, NotAlone, SingleThreaded};
 use crate::sys::signal;
+use serde::{Deserialize, Serialize};
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Inventory {
     /// Descriptors above 2.
     pub(crate) inherited: Inherited,
@@ -24,7 +25,7 @@ pub(crate) struct Inventory {
 }
 
 /// What the mappings show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Mapped {
     /// Symbols of libc's that something else defines for this process.
     pub(crate) interposed: Vec<String>,
@@ -69,6 +70,14 @@ impl Inventory {
     /// The signals that have a handler: a fork has what its parent had.
     pub(crate) fn handled(&self) -> impl Iterator<Item = i32> {
         self.handlers.iter().map(|&(number, _)| number)
+    }
+
+    /// Looks at the mappings now, and has no handlers any more: what another image of this process is to
+    /// know of them, which has neither.
+    pub(crate) fn settle(&mut self) -> Result<(), ArmError> {
+        self.mapped = Some(self.mapped()?);
+        self.handlers.clear();
+        Ok(())
     }
 
     /// What the mappings show, for the posture. Where nothing depends on it before the function goes

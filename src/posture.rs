@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) descriptors: Vec<Descriptor>,
     /// Soft and hard limit of core dumps; `u64::MAX` is none.
     pub(crate) core_limit: (u64, u64),
+    /// Soft and hard limit of open files.
+    pub(crate) descriptor_limit: (u64, u64),
     /// The bytes of its environment, as the kernel serves them.
     pub(crate) environment: Vec<u8>,
 }
@@ -75,6 +77,7 @@ pub(crate) fn see(pid: i32) -> Result<Seen, Errno> {
         capabilities: 0,
         descriptors: Vec::new(),
         core_limit: (u64::MAX, u64::MAX),
+        descriptor_limit: (u64::MAX, u64::MAX),
         environment: Vec::new(),
     };
     for thread in path::list(&entry(pid, "task"))? {
@@ -95,12 +98,14 @@ pub(crate) fn see(pid: i32) -> Result<Seen, Errno> {
     }
     let limits = path::read_file(&entry(pid, "limits"), 16 * 1024)?;
     let limits = Limits::from_buf_read(limits.as_slice()).map_err(|_| Errno(libc::EPROTO))?;
-    let bytes = |limit| match limit {
+    let number = |limit| match limit {
         LimitValue::Unlimited => u64::MAX,
-        LimitValue::Value(bytes) => bytes,
+        LimitValue::Value(number) => number,
     };
     let core = limits.max_core_file_size;
-    seen.core_limit = (bytes(core.soft_limit), bytes(core.hard_limit));
+    seen.core_limit = (number(core.soft_limit), number(core.hard_limit));
+    let files = limits.max_open_files;
+    seen.descriptor_limit = (number(files.soft_limit), number(files.hard_limit));
     seen.environment = path::read_file(&entry(pid, "environ"), 4 << 20)?;
     Ok(seen)
 }
@@ -159,6 +164,7 @@ mod tests {
         assert_eq!(seen.filtered, own.contains("Seccomp:\t2"));
         assert_eq!(filters() > 0, own.contains("Seccomp:\t2"));
         assert_eq!(seen.core_limit, crate::sys::limit::get(libc::RLIMIT_CORE).unwrap());
+        assert_eq!(seen.descriptor_limit, crate::sys::limit::get(libc::RLIMIT_NOFILE).unwrap());
     }
 
     #[test]

@@ -148,6 +148,16 @@ fn as_built(mut compiled: Compiled) -> Option<Compiled> {
     Some(compiled)
 }
 
+/// Goes on as the arbiter, in the copy of this program that it has become. Ends the process.
+fn resume(environment: &InitialEnvironment, number: i32) -> ! {
+    let compiled = registered_policy().map(|compiled| compiled.and_then(as_built));
+    match compiled {
+        Ok(Some(compiled)) => refuse(&arm::resume(&compiled, environment, number)),
+        Ok(None) => process::exit(125),
+        Err(error) => refuse(&error),
+    }
+}
+
 /// Arms the process, if a policy is registered and this is no test binary.
 fn start(environment: &mut InitialEnvironment) -> Result<(), ArmError> {
     SIGPIPE_IGNORED.store(signal::is_ignored(libc::SIGPIPE).unwrap_or(false), Ordering::Relaxed);
@@ -196,8 +206,8 @@ fn refuse(error: &ArmError) -> ! {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 mod constructor {
-    use super::{InitialEnvironment, SET_RESOLVER, refuse, start};
-    use std::ffi::{c_char, c_int};
+    use super::{InitialEnvironment, SET_RESOLVER, arm, refuse, resume, start};
+    use std::ffi::{CStr, c_char, c_int};
     use std::sync::atomic::Ordering;
 
     type Constructor = extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char);
@@ -212,9 +222,29 @@ mod constructor {
     #[unsafe(link_section = ".init_array.00001")]
     static LATE: Constructor = late;
 
-    extern "C" fn early(_count: c_int, _arguments: *mut *mut c_char, environment: *mut *mut c_char) {
+    /// The number behind the name of the arbiter's copy, where these are its arguments.
+    ///
+    /// # Safety
+    ///
+    /// `arguments` has `count` terminated strings.
+    unsafe fn handed_over(count: c_int, arguments: *mut *mut c_char) -> Option<i32> {
+        if count != 2 {
+            return None;
+        }
+        // SAFETY: there are two, as the caller vouches.
+        let (name, number) = unsafe { (CStr::from_ptr(*arguments), CStr::from_ptr(*arguments.add(1))) };
+        number.to_str().ok()?.parse().ok().filter(|_| name == arm::COPY_NAME)
+    }
+
+    extern "C" fn early(count: c_int, arguments: *mut *mut c_char, environment: *mut *mut c_char) {
         if environment.is_null() {
             return;
+        }
+        // SAFETY: glibc passes the initial arrays, and how many arguments there are.
+        if let Some(number) = unsafe { handed_over(count, arguments) } {
+            // SAFETY: as below.
+            let environment = unsafe { InitialEnvironment::new(environment) };
+            resume(&environment, number);
         }
         // SAFETY: glibc passes the initial array; there is one thread, and no code of the
         // program's has run that could hold a reference into it.

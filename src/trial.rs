@@ -1,11 +1,12 @@
 //! What a Landlock domain must refuse, tried: no entry in /proc shows a domain, so the process that
 //! is to be in one tries, before it enters and after, what the policy does not allow. Only what
-//! worked before and is refused afterwards shows that the domain is in force.
+//! worked before and is refused afterwards shows that the domain is in force. And what sealed
+//! descriptors must refuse, whose limit /proc shows as a number only.
 //!
-//! Nothing here knows how a domain is made, and what is tried passes none of the calls that make
-//! one. Judging the outcome is the arbiter's.
+//! Nothing here knows how a domain or a seal is made, and what is tried passes none of the calls that
+//! make one. Judging the outcome is the arbiter's.
 
-use crate::sys::{Errno, path, process, signal};
+use crate::sys::{Errno, descriptor, limit, memory, network, path, process, signal};
 use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString};
 
@@ -125,6 +126,31 @@ impl Trial {
     }
 }
 
+/// What a sealed process could still do: nothing, if the seal holds.
+pub(crate) fn under_seal() -> Vec<String> {
+    let raised = || {
+        let (soft, hard) = limit::get(libc::RLIMIT_NOFILE).unwrap_or((0, 0));
+        hard.checked_add(1).is_some_and(|more| limit::set(libc::RLIMIT_NOFILE, soft, more).is_ok())
+    };
+    let copied = || descriptor::borrow_number(2).is_some_and(|fd| descriptor::duplicate_from(fd, 3).is_ok());
+    let tried = [
+        ("opening a file", path::open(c"/", libc::O_RDONLY).is_ok()),
+        ("opening a path", path::open(c"/", libc::O_PATH).is_ok()),
+        ("making a socket", network::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0).is_ok()),
+        ("making a pipe", descriptor::pipe().is_ok()),
+        ("making a counter", descriptor::event().is_ok()),
+        ("copying a descriptor", copied()),
+        ("raising the limit", raised()),
+    ];
+    tried.into_iter().filter(|(_, worked)| *worked).map(|(what, _)| what.to_owned()).collect()
+}
+
+/// Whether this process may read another's memory, and so write to it: the kernel asks the same of
+/// either (process_vm_readv(2)), and asks it before it looks at the address.
+pub(crate) fn reaches_memory_of(process: i32) -> bool {
+    matches!(memory::read_process(process, 1, &mut [0]), Ok(_) | Err(Errno(libc::EFAULT)))
+}
+
 /// One that is refused shows it: a path of the policy may lead to another by a symbolic link.
 fn judge(attempts: impl Iterator<Item = Result<(), Errno>>) -> Outcome {
     let mut outcome = Outcome::NotTried;
@@ -165,6 +191,20 @@ mod tests {
         let rules = ["/proc".to_owned(), "/dev/".to_owned(), "/tmp".to_owned(), "/var/tmp".to_owned()];
         let trial = Trial::before(Allowed { write: Some(&rules), read: None, own_code: None }, i32::MAX);
         assert_eq!(trial.after(), Outcomes::default());
+    }
+
+    #[test]
+    fn without_a_seal_everything_is_made() {
+        let worked = under_seal();
+        for what in ["opening a file", "making a socket", "making a pipe", "copying a descriptor"] {
+            assert!(worked.iter().any(|one| one == what), "{what}: {worked:?}");
+        }
+    }
+
+    #[test]
+    fn the_memory_of_this_process_is_reached_and_that_of_none_is_not() {
+        assert!(reaches_memory_of(process::own_pid()));
+        assert!(!reaches_memory_of(i32::MAX));
     }
 
     #[test]

@@ -58,6 +58,7 @@ const ARBITER: &[(&str, &[&str])] = &[
         "begin",
         &[
             "assess",
+            "handover",
             "images",
             "invocations",
             "lifetime",
@@ -73,6 +74,8 @@ const ARBITER: &[(&str, &[&str])] = &[
             "witness",
         ],
     ),
+    // Leaves to another image of this process what the beginning knew.
+    ("handover", &["begin"]),
     // Judges what was found; performs nothing.
     ("assess", &["mod", "output"]),
     ("lifetime", &["mod"]),
@@ -151,6 +154,7 @@ const PROOFS: &[(&str, &str)] = &[
     ("Unprivileged", "src/confine/privileges.rs"),
     ("Entered", "src/confine/domain.rs"),
     ("Confined", "src/confine/filter.rs"),
+    ("Sealed", "src/confine/seal.rs"),
 ];
 
 /// A structure with a private field can be made in its own file only: the compiler sees to that, as long

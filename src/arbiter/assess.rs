@@ -1,6 +1,9 @@
 //! Judges what was found when arming ended: each control, and whether it is held. From what was seen
 //! and what was tried, not from what the calls that installed it said.
 
+mod filtered;
+mod sealed;
+
 use super::Arbiter;
 use super::output::Outlet;
 use crate::confine::DomainState;
@@ -10,9 +13,7 @@ use crate::report::{Held, Mechanism, Options, Posture, Reporter};
 use crate::sys::descriptor::{self, Identity};
 use crate::sys::{Errno, process};
 use crate::trial::{Outcome, Outcomes};
-use fnguard_policy::model::{
-    Action, Compiled, Executable, Mechanism as WantedMechanism, Mode, OnUnsupported, OwnCode, Policy,
-};
+use fnguard_policy::model::{Action, Compiled, Mechanism as WantedMechanism, Mode, OnUnsupported, Policy};
 use std::time::SystemTime;
 
 /// What the arbiter found out by itself.
@@ -21,6 +22,8 @@ pub(super) struct Found {
     /// Whether a call of the function's process was answered through the listener.
     pub(super) trapped: bool,
     pub(super) listener_error: Option<Errno>,
+    /// What became of sealing, where the policy asks for that.
+    pub(super) seal: Option<SealFound>,
     pub(super) domain: DomainFound,
     /// What the function's standard descriptors are to be.
     pub(super) streams: Streams,
@@ -35,6 +38,18 @@ pub(super) struct LogFile {
     /// 1 or 2.
     pub(super) number: i32,
     pub(super) path: String,
+}
+
+/// What became of sealing the function's descriptors.
+pub(super) struct SealFound {
+    /// What the call said.
+    pub(super) outcome: Result<(), Errno>,
+    /// What the function's process could still do afterwards.
+    pub(super) worked: Vec<String>,
+    /// Whether it could read this process's memory.
+    pub(super) reaches_arbiter: bool,
+    /// The inode of its end of the link.
+    pub(super) link: u64,
 }
 
 /// What the arbiter has the other end of.
@@ -66,6 +81,40 @@ pub(super) enum DomainFound {
     Untrue,
     /// Nothing that it must refuse could be tried, so that nothing shows it.
     NotShown,
+}
+
+impl DomainFound {
+    /// Why the domain does not hold what was asked.
+    fn why(self) -> String {
+        match self {
+            DomainFound::Refused(error) => format!("the platform refuses Landlock: {error}"),
+            DomainFound::Untrue => {
+                "landlock_restrict_self(2) went well, and what the domain must refuse still works".to_owned()
+            }
+            DomainFound::NotShown => {
+                "nothing that the Landlock domain must refuse could be tried here".to_owned()
+            }
+            DomainFound::InForce | DomainFound::Absent => {
+                "the kernel has no Landlock (5.13), or one below ABI 3 (6.2)".to_owned()
+            }
+        }
+    }
+}
+
+/// The controls that depend on what holds the function.
+struct ByMechanism {
+    mechanism: Mechanism,
+    network: Held,
+    exec: Held,
+    files: Held,
+    exec_memory: Held,
+    syscalls: Held,
+    processes: Held,
+    /// Where the policy asks for it.
+    files_read: Option<Held>,
+    own_code: Option<Held>,
+    /// What a reader should know besides.
+    warnings: Vec<String>,
 }
 
 /// What a domain holds, by what was tried in it: whatever went on as before is not held, and where
@@ -174,74 +223,9 @@ fn judge_pipes(seen: &Seen, pipes: &[Identity; 2]) -> Option<String> {
 pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Found, told: &Told) -> Posture {
     let policy = &compiled.policy;
     let seen = &found.seen;
-    let filtered = seen.filtered && seen.no_new_privileges && found.trapped && arbiter.listener.is_some();
-    let not_filtered = || -> String {
-        match found.listener_error {
-            Some(Errno(libc::EBUSY)) => "another seccomp listener is in the chain".to_owned(),
-            Some(error) => format!("the platform refuses seccomp: {error}"),
-            None if !seen.filtered => "no filter is in force on every thread".to_owned(),
-            None if !seen.no_new_privileges => "no_new_privs is not set".to_owned(),
-            None => "a trapped call did not reach the arbiter".to_owned(),
-        }
-    };
-    let by_filter = |mode: Option<Mode>| -> Held {
-        if !filtered {
-            return Held::NotHeld { reason: not_filtered() };
-        }
-        match mode {
-            Some(Mode::Audit) => Held::Audit,
-            _ => Held::Held,
-        }
-    };
-    let no_landlock = || match found.domain {
-        DomainFound::Refused(error) => format!("the platform refuses Landlock: {error}"),
-        DomainFound::Untrue => {
-            "landlock_restrict_self(2) went well, and what the domain must refuse still works".to_owned()
-        }
-        DomainFound::NotShown => {
-            "nothing that the Landlock domain must refuse could be tried here".to_owned()
-        }
-        DomainFound::InForce | DomainFound::Absent => {
-            "the kernel has no Landlock (5.13), or one below ABI 3 (6.2)".to_owned()
-        }
-    };
-    let network = if policy.network.allow.iter().any(|rule| rule.is_unlimited()) {
-        Held::Open
-    } else {
-        by_filter(Some(policy.network.mode))
-    };
-    let exec = if policy.exec.any {
-        Held::Open
-    } else if filtered
-        && policy.exec.mode == Mode::Enforce
-        && !policy.exec.allow.is_empty()
-        && !arbiter.domain.execute
-    {
-        Held::NotHeld { reason: format!("allowed programs need Landlock: {}", no_landlock()) }
-    } else {
-        by_filter(Some(policy.exec.mode))
-    };
-    let files = if policy.files.mode == Mode::Audit {
-        by_filter(Some(Mode::Audit))
-    } else if policy.files.write.iter().any(|path| path == "/") {
-        Held::Open
-    } else if arbiter.domain.write {
-        Held::Held
-    } else {
-        Held::NotHeld { reason: no_landlock() }
-    };
-    let memory = match policy.memory.executable {
-        // Which file is mapped is decided by a number that another thread may exchange: so a policy
-        // that lets files be mapped later stops accidents, and holds nothing.
-        Executable::Any | Executable::Files => Held::Open,
-        Executable::LoadPhase => by_filter(None),
-    };
-    let other_processes = if told.arbiter_entries_open.is_empty() {
-        Held::Held
-    } else {
-        Held::NotHeld {
-            reason: format!("the arbiter's /proc entries open: {}", told.arbiter_entries_open.join(", ")),
-        }
+    let by = match &found.seal {
+        None => filtered::judge(arbiter, policy, found, told),
+        Some(seal) => sealed::judge(policy, &arbiter.domain, seal, found),
     };
     let environment = match arbiter.secrets.found_in(&seen.environment) {
         None => Held::Held,
@@ -258,44 +242,24 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
     } else {
         Held::Held
     };
-    let mut controls = vec![
-        ("environment".to_owned(), environment),
-        ("network".to_owned(), network),
-        ("exec".to_owned(), exec),
-        ("files".to_owned(), files),
-        ("exec_memory".to_owned(), memory),
-        ("syscalls".to_owned(), by_filter(None)),
-        ("processes".to_owned(), other_processes),
-        ("capabilities".to_owned(), capabilities),
-        ("logs".to_owned(), judge_logs(arbiter.function, policy, found)),
-        ("core_dumps".to_owned(), core_dumps),
+    let controls = [
+        ("environment", Some(environment)),
+        ("network", Some(by.network)),
+        ("exec", Some(by.exec)),
+        ("files", Some(by.files)),
+        ("exec_memory", Some(by.exec_memory)),
+        ("syscalls", Some(by.syscalls)),
+        ("processes", Some(by.processes)),
+        ("capabilities", Some(capabilities)),
+        ("logs", Some(judge_logs(arbiter.function, policy, found))),
+        ("core_dumps", Some(core_dumps)),
+        ("files_read", by.files_read),
+        ("own_code", by.own_code),
     ];
-    if policy.files.read.is_some() {
-        let read = match (policy.files.mode, arbiter.domain.read) {
-            (Mode::Audit, _) => by_filter(Some(Mode::Audit)),
-            (Mode::Enforce, true) => Held::Held,
-            (Mode::Enforce, false) => Held::NotHeld { reason: no_landlock() },
-        };
-        controls.push(("files_read".to_owned(), read));
-    }
-    if policy.files.own_code == OwnCode::Deny {
-        let held = match (policy.files.mode, arbiter.domain.own_code) {
-            (Mode::Audit, _) => by_filter(Some(Mode::Audit)),
-            (Mode::Enforce, true) => Held::Held,
-            (Mode::Enforce, false) if arbiter.launched => Held::NotHeld {
-                reason: "a launched program reads itself to load; arm it by the attribute".to_owned(),
-            },
-            (Mode::Enforce, false) if arbiter.domain.abi == 0 => Held::NotHeld { reason: no_landlock() },
-            (Mode::Enforce, false) => Held::NotHeld {
-                reason: "the program lies below a path in [files] write, or is readable by [files] read"
-                    .to_owned(),
-            },
-        };
-        controls.push(("own_code".to_owned(), held));
-    }
-    let mut warnings = Vec::new();
+    let controls = controls.into_iter().filter_map(|(name, held)| Some((name.to_owned(), held?))).collect();
+    let mut warnings = by.warnings;
     if found.domain == DomainFound::Untrue {
-        warnings.push(no_landlock());
+        warnings.push(found.domain.why());
     }
     if let Err(error) = told.no_new_privileges {
         warnings.push(format!("no_new_privs is refused: {}", Errno(error)));
@@ -303,7 +267,9 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
     if !told.dies_with_parent {
         warnings.push("the function does not end with the arbiter by itself".to_owned());
     }
-    if process::is_dumpable().unwrap_or(true) {
+    // Of a sealed function it is known whether it can get there.
+    let is_open = found.seal.as_ref().map(|seal| seal.reaches_arbiter);
+    if is_open.unwrap_or_else(|| process::is_dumpable().unwrap_or(true)) {
         warnings.push("the arbiter's memory is open to processes of the same user".to_owned());
     }
     if seen.listeners() != 0 {
@@ -316,7 +282,7 @@ pub(super) fn posture_record(arbiter: &Arbiter, compiled: &Compiled, found: &Fou
         .extend(arbiter.domain.missing.iter().map(|path| format!("{path} does not exist: no rule for it")));
     warnings.extend(policy.unlimited());
     Posture {
-        mechanism: if filtered { Mechanism::Seccomp } else { Mechanism::None },
+        mechanism: by.mechanism,
         armed_by: Some(if arbiter.launched { "launcher" } else { "attribute" }.to_owned()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         policy_hash: compiled.hash_hex(),
@@ -352,10 +318,13 @@ pub(super) fn refuse_what_is_not_held(
             _ => None,
         })
         .collect();
-    // `mechanism = "seccomp"` is seccomp or nothing, whatever else may be missing.
-    let without_seccomp =
-        policy.arm.mechanism == WantedMechanism::Seccomp && record.mechanism != Mechanism::Seccomp;
-    if missing.is_empty() || (policy.arm.on_unsupported == OnUnsupported::Degrade && !without_seccomp) {
+    // `mechanism = "seccomp"` is seccomp or nothing, whatever else may be missing; so is `"sealed"`.
+    let is_wanted = match policy.arm.mechanism {
+        WantedMechanism::Auto => true,
+        WantedMechanism::Seccomp => record.mechanism == Mechanism::Seccomp,
+        WantedMechanism::Sealed => record.mechanism == Mechanism::Sealed,
+    };
+    if missing.is_empty() || (policy.arm.on_unsupported == OnUnsupported::Degrade && is_wanted) {
         return Ok(());
     }
     arbiter.witness.write_waiting(outlet);
@@ -363,7 +332,7 @@ pub(super) fn refuse_what_is_not_held(
         return Err(ArmError::OtherListener);
     }
     // A call that was not answered for want of descriptors says nothing of the platform.
-    if found.listener_error.is_none() && !found.trapped && has_no_descriptors_left() {
+    if found.seal.is_none() && found.listener_error.is_none() && !found.trapped && has_no_descriptors_left() {
         let failing = "answering the first call";
         return Err(ArmError::Call { failing, source: Errno(libc::EMFILE) });
     }

@@ -1,25 +1,26 @@
 //! The arbiter's half of arming: takes the listener, reads back what is in force, says so in one
 //! line, and lets the function go on.
 
-use super::assess::{self, DomainFound, Found, LogFile, Told};
+mod streams;
+
+use super::assess::{self, DomainFound, Found, SealFound, Told};
 use super::images::Images;
 use super::invocations::Invocations;
 use super::links::Links;
 use super::names::Upstream;
-use super::output::{Outlet, Output, Source, Start, carry};
+use super::output::{Outlet, Output, Start};
 use super::pending::Pending;
 use super::serve::{self, Servers};
 use super::started::Started;
-use super::terminal::Terminal;
 use super::vault::Vault;
 use super::witness::Witness;
-use super::{Arbiter, lifetime};
-use crate::confine::{self, DomainState, Programs, StandardPipes, Stdin, Streams};
+use super::{Arbiter, handover, lifetime};
+use crate::confine::{self, DomainState, Kept, Programs};
 use crate::error::ArmError;
 use crate::inventory::Inventory;
-use crate::link::handshake::{Reply, Step, hear, tell};
+use crate::link::handshake::{By, Reply, Step, hear, tell};
 use crate::posture;
-use crate::report::{Namespace, Options, Posture, Stream, Style};
+use crate::report::{Namespace, Options, Posture, Style};
 use crate::secrets::Captured;
 use crate::sys::process::{self, End};
 use crate::sys::stack::InitialEnvironment;
@@ -32,6 +33,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
+use streams::{ends, log_file, make_raw, outlets, start_input};
 
 /// What the parent brings from the fork.
 pub(crate) struct Beginning<'a> {
@@ -40,16 +42,20 @@ pub(crate) struct Beginning<'a> {
     pub(crate) function: i32,
     pub(crate) pidfd: OwnedFd,
     pub(crate) socket: OwnedFd,
-    pub(crate) streams: Streams,
+    /// The inode of that socket's other end, which the function keeps where nothing holds it by a filter.
+    pub(crate) link: u64,
+    pub(crate) streams: Kept,
     pub(crate) captured: Captured,
-    pub(crate) inventory: &'a Inventory,
+    pub(crate) inventory: Inventory,
     pub(crate) programs: &'a Programs,
     pub(crate) environment: &'a Environment,
     /// This program's file, where it must not be read again.
-    pub(crate) own_code: Option<&'a str>,
+    pub(crate) own_code: Option<String>,
     pub(crate) launched: bool,
     /// Whether a filter may be tried: false where the platform killed a process for that.
     pub(crate) may_filter: bool,
+    /// Whether the arbiter may become a copy of its program.
+    pub(crate) may_copy: bool,
 }
 
 /// What the environment tells the arbiter, read before the fork.
@@ -57,6 +63,8 @@ pub(crate) struct Beginning<'a> {
 pub(crate) struct Environment {
     /// Where the runtime API is.
     runtime_api: Vec<Peer>,
+    /// What a copy of the arbiter's program is to have.
+    kept: Vec<CString>,
 }
 
 impl Environment {
@@ -65,11 +73,19 @@ impl Environment {
     pub(crate) fn read(environment: &InitialEnvironment) -> Self {
         let mut facts = Environment::default();
         for index in 0..environment.count() {
+            if handover::is_kept(environment.get(index)) {
+                facts.kept.extend(CString::new(environment.get(index)));
+            }
             if let Some(value) = environment.get(index).strip_prefix(b"AWS_LAMBDA_RUNTIME_API=") {
                 facts.runtime_api = peers_of(&String::from_utf8_lossy(value));
             }
         }
         facts
+    }
+
+    /// The variables that a copy of the arbiter's program is to have.
+    pub(super) fn kept(&self) -> &[CString] {
+        &self.kept
     }
 }
 
@@ -112,8 +128,10 @@ pub(crate) enum Ended {
 
 /// Becomes the arbiter. Returns only where the function is not started.
 pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
-    // First of all out of the function's reach; where prctl is refused, the read-back says so.
-    let _ = process::set_not_dumpable();
+    // First of all out of the function's reach; where neither way leads there, the read-back says so.
+    if process::set_not_dumpable().is_err() && beginning.may_copy {
+        let _ = handover::become_unreadable(&beginning);
+    }
     // Code of somebody else's that was to run here when a signal comes.
     for number in beginning.inventory.handled() {
         let _ = signal::set_default(number);
@@ -132,14 +150,8 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
             return Ended::Killed { captured: beginning.captured, end };
         }
     };
-    let Step::Confined {
-        listener,
-        domain,
-        outcomes,
-        no_new_privileges,
-        dies_with_parent,
-        arbiter_entries_open,
-    } = step
+    let Step::Confined { by, domain, outcomes, no_new_privileges, dies_with_parent, arbiter_entries_open } =
+        step
     else {
         let _ = process::wait(beginning.function, true);
         return Ended::Refused(match step {
@@ -152,7 +164,7 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
     let domain = assess::judge_domain(domain.map_err(Errno), outcomes);
     let told = Told { no_new_privileges, dies_with_parent, arbiter_entries_open };
     let function = beginning.function;
-    match become_arbiter(beginning, listener, domain, &told, nameservers) {
+    match become_arbiter(beginning, by, domain, &told, nameservers) {
         Ok((arbiter, pidfd, signals)) => lifetime::run(&arbiter, &pidfd, &signals),
         Err(error) => {
             let _ = signal::send(function, libc::SIGKILL);
@@ -164,14 +176,14 @@ pub(crate) fn run(beginning: Beginning<'_>) -> Ended {
 
 fn become_arbiter(
     beginning: Beginning<'_>,
-    listener: Result<(i32, bool), i32>,
+    by: By,
     (domain, domain_found): (DomainState, DomainFound),
     told: &Told,
     nameservers: std::io::Result<Upstream>,
 ) -> Result<(Arc<Arbiter>, OwnedFd, OwnedFd), ArmError> {
     let Beginning { compiled, function, pidfd, socket, streams, captured, .. } = beginning;
     let policy = &compiled.policy;
-    let has_terminal = streams.terminal().is_some();
+    let has_terminal = matches!(streams, Kept::Terminal(_));
 
     give_up_privileges();
     let signals = take_signals()?;
@@ -180,14 +192,15 @@ fn become_arbiter(
     // The writing ends are the function's alone, or its end would never be seen.
     let (sources, input) = ends(streams, out, &err)?;
 
-    let (waits_killable, listener_error, listener) = match listener {
-        Ok((number, killable)) => {
+    let (waits_killable, listener_error, listener) = match by {
+        By::Filter(Ok((number, killable))) => {
             let taken = process::take_descriptor(pidfd.as_fd(), number)
                 .map_err(ArmError::call("taking the listener from the function's process"))?;
             seccomp::set_synchronous_wake_up(taken.as_fd());
             (killable, None, Some(taken))
         }
-        Err(error) => (false, Some(Errno(error)), None),
+        By::Filter(Err(error)) => (false, Some(Errno(error)), None),
+        By::Seal(_) => (false, None, None),
     };
     let (upstream, no_nameservers) = match nameservers {
         Ok(upstream) => (upstream, None),
@@ -212,7 +225,7 @@ fn become_arbiter(
         listener,
         waits_killable,
         domain,
-        own_code: beginning.own_code.filter(|_| policy.files.own_code == OwnCode::Deny).map(str::to_owned),
+        own_code: beginning.own_code.filter(|_| policy.files.own_code == OwnCode::Deny),
         implicit: beginning.environment.runtime_api.clone(),
         secrets: vault,
         refused: AtomicUsize::new(0),
@@ -253,6 +266,16 @@ fn become_arbiter(
             .map_err(ArmError::call("keeping the link"))?;
         false
     };
+    let seal = match by {
+        By::Filter(_) => None,
+        By::Seal(outcome) => match hear::<Step>(socket.as_fd()).map_err(talking())? {
+            Step::TriedSeal { worked, reaches_arbiter } => {
+                let link = beginning.link;
+                Some(SealFound { outcome: outcome.map_err(Errno), worked, reaches_arbiter, link })
+            }
+            _ => return Err(ArmError::ReadBack { what: "an unexpected step".to_owned() }),
+        },
+    };
 
     let seen = posture::see(function).map_err(ArmError::call("reading the function's entries in /proc"))?;
     let expected = match (&arbiter.terminal, sources.as_slice()) {
@@ -271,6 +294,7 @@ fn become_arbiter(
         seen,
         trapped,
         listener_error,
+        seal,
         domain: domain_found,
         streams: expected,
         originals: [1, 2].into_iter().filter_map(posture::own_target).collect(),
@@ -297,7 +321,7 @@ fn become_arbiter(
             // listener: nothing of it is read before the arbiter is under its own filter and the
             // posture is the first line of the log.
             let confined = confine_self(compiled, beginning.may_filter);
-            complete(&mut record, beginning.inventory, beginning.programs, confined);
+            complete(&mut record, &beginning.inventory, beginning.programs, confined);
             let _ = arbiter.posture_line.set(assess::describe(&record));
             arbiter.witness.record(record);
         })
@@ -413,89 +437,6 @@ fn take_signals() -> Result<OwnedFd, ArmError> {
     signal::descriptor().map_err(ArmError::call("making a signal descriptor"))
 }
 
-/// The platform's stdout and stderr; one outlet where they are one file. A terminal among them is
-/// raw while the function has one of its own.
-fn outlets(raw: bool) -> Result<(Arc<Outlet>, Arc<Outlet>), ArmError> {
-    let copy = |number| {
-        let fd = descriptor::borrow_number(number)
-            .map_or_else(|| path::open(c"/dev/null", libc::O_WRONLY), |fd| descriptor::duplicate_from(fd, 3));
-        fd.map_err(ArmError::call("keeping the platform's stdout and stderr"))
-    };
-    let (out, err) = (copy(1)?, copy(2)?);
-    let same = descriptor::identify(out.as_fd()).ok() == descriptor::identify(err.as_fd()).ok();
-    let outlet = |fd: OwnedFd| {
-        let raw = raw && descriptor::is_terminal(fd.as_fd());
-        Arc::new(if raw { Outlet::raw(fd) } else { Outlet::new(fd) })
-    };
-    let err = outlet(err);
-    let out = if same { Arc::clone(&err) } else { outlet(out) };
-    Ok((out, err))
-}
-
-/// The file that a number of the platform's leads to, where it is one that can be found by its name.
-fn log_file(number: i32) -> Option<LogFile> {
-    let fd = descriptor::borrow_number(number)?;
-    let identity = descriptor::identify(fd).ok()?;
-    let has_name = identity.kind() == libc::S_IFREG && identity.links > 0;
-    let path = posture::own_target(number).filter(|_| has_name)?;
-    Some(LogFile { number, path: String::from_utf8_lossy(&path).into_owned() })
-}
-
-/// How what comes in reaches the function.
-enum Input {
-    /// It has the platform's own file.
-    Inherited,
-    /// By a pipe, this being the writing end.
-    Pipe(OwnedFd),
-    /// By its terminal.
-    Terminal(Arc<Terminal>),
-}
-
-impl Input {
-    fn terminal(&self) -> Option<Arc<Terminal>> {
-        match self {
-            Input::Terminal(terminal) => Some(Arc::clone(terminal)),
-            Input::Inherited | Input::Pipe(_) => None,
-        }
-    }
-}
-
-/// The arbiter's ends of the function's streams: what is read where, and the way in.
-fn ends(streams: Streams, out: Arc<Outlet>, err: &Arc<Outlet>) -> Result<(Vec<Start>, Input), ArmError> {
-    match streams {
-        Streams::Pipes(StandardPipes { stdin, stdout: (stdout, _), stderr: (stderr, _) }) => {
-            let (source, err) = (Source::Pipe, Arc::clone(err));
-            let sources = vec![
-                Start { stream: Stream::Stdout, source, reader: Arc::new(stdout), outlet: out },
-                Start { stream: Stream::Stderr, source, reader: Arc::new(stderr), outlet: err },
-            ];
-            let input = match stdin {
-                // The reading end is the function's alone, or the platform would never see it closed.
-                Stdin::Carried((_, writer)) => Input::Pipe(writer),
-                Stdin::Inherited | Stdin::Reopened(_) => Input::Inherited,
-            };
-            Ok((sources, input))
-        }
-        Streams::Terminal(pair) => {
-            let (terminal, master) =
-                Terminal::new(*pair).map_err(ArmError::call("keeping the platform's terminal"))?;
-            let source = Source::Terminal;
-            let sources = vec![Start { stream: Stream::Stdout, source, reader: master, outlet: out }];
-            Ok((sources, Input::Terminal(Arc::new(terminal))))
-        }
-    }
-}
-
-/// Makes the platform's terminal raw; a breakdown of the arbiter restores it too.
-fn make_raw(terminal: &Arc<Terminal>) {
-    let broken = Arc::clone(terminal);
-    std::panic::set_hook(Box::new(move |_| {
-        broken.restore();
-        process::exit(125)
-    }));
-    terminal.begin();
-}
-
 /// The arbiter reads nothing, and writes by its outlets only.
 fn close_standard_descriptors() {
     if let Ok(nothing) = path::open(c"/dev/null", libc::O_RDWR) {
@@ -524,31 +465,6 @@ fn start_threads(arbiter: &Arc<Arbiter>, err: Arc<Outlet>, sources: Vec<Start>) 
         arbiter.servers.start(arbiter).map_err(starting())?;
     }
     Ok(())
-}
-
-/// Carries the platform's input to the function, where it has not the descriptor itself.
-fn start_input(arbiter: &Arc<Arbiter>, input: Input) -> Result<(), ArmError> {
-    let run: Box<dyn FnOnce() + Send> = match input {
-        Input::Inherited => return Ok(()),
-        Input::Pipe(writer) => {
-            let Some(platform) = descriptor::borrow_number(0) else { return Ok(()) };
-            let platform = descriptor::duplicate_from(platform, 3)
-                .map_err(ArmError::call("keeping the platform's stdin"))?;
-            Box::new(move || carry(platform, writer))
-        }
-        Input::Terminal(terminal) => {
-            let arbiter = Arc::clone(arbiter);
-            Box::new(move || {
-                if let Some(output) = arbiter.output.get() {
-                    terminal.carry(output);
-                }
-            })
-        }
-    };
-    std::thread::Builder::new().stack_size(128 * 1024).spawn(run).map(drop).map_err(|error| ArmError::Call {
-        failing: "starting a thread",
-        source: Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)),
-    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | `begin` | the arbiter's half of arming: handshake, read-back, posture line, threads |
+//! | `handover` | becoming a copy of itself that nobody can read |
 //! | `assess` | judges what the read-back found: each control, and whether it is held |
 //! | `lifetime` | signals, the function's end, the arbiter's own |
 //! | `serve` | takes notifications; `calls` decides and performs them |
@@ -25,6 +26,7 @@ mod calls;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub(crate) mod handover;
 mod images;
 mod invocations;
 mod lifetime;

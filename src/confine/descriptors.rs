@@ -9,7 +9,7 @@ use crate::sys::{Errno, path};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// What was found above descriptor 2, before anything of ours was opened.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Inherited {
     /// Numbers that are closed in the function process.
     pub(crate) close: Vec<RawFd>,
@@ -95,6 +95,30 @@ impl Streams {
             Streams::Terminal(terminal) => Some(terminal),
         }
     }
+
+    /// What the arbiter keeps of them. The other ends are the function's alone: else the end of one
+    /// would never be seen at the other.
+    pub(crate) fn kept(self) -> Kept {
+        match self {
+            Streams::Pipes(StandardPipes { stdin, stdout: (stdout, _), stderr: (stderr, _) }) => {
+                let stdin = match stdin {
+                    Stdin::Carried((_, writer)) => Some(writer),
+                    Stdin::Inherited | Stdin::Reopened(_) => None,
+                };
+                Kept::Pipes { stdin, stdout, stderr }
+            }
+            Streams::Terminal(pair) => Kept::Terminal(pair),
+        }
+    }
+}
+
+/// The arbiter's ends of the function's streams.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// The reading ends of 1 and 2, and the writing end of 0 where the arbiter carries what comes in.
+    Pipes { stdin: Option<OwnedFd>, stdout: OwnedFd, stderr: OwnedFd },
+    /// The terminal, of which the arbiter drops the function's end itself.
+    Terminal(Box<PseudoTerminal>),
 }
 
 /// The pipes behind the function's standard descriptors: (reading end, writing end) of each.

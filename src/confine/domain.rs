@@ -8,7 +8,7 @@ use super::privileges::Unprivileged;
 use super::terminal::{CONTROLLING, PseudoTerminal};
 use crate::sys::landlock::{Ruleset, abi, access, scope};
 use crate::sys::{Errno, path};
-use fnguard_policy::model::{Mode, OwnCode, Policy};
+use fnguard_policy::model::{Mechanism, Mode, OwnCode, Policy};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
@@ -76,8 +76,10 @@ pub(crate) fn prepare(
     let writes_anywhere = policy.files.write.iter().any(|path| path == "/");
     let holds_write = enforce_files && !writes_anywhere;
     let holds_read = enforce_files && policy.files.read.is_some();
+    // A filter refuses by itself where no program is allowed; where descriptors are sealed there is none.
+    let sealed = policy.arm.mechanism == Mechanism::Sealed;
     let holds_execute =
-        policy.exec.mode == Mode::Enforce && !policy.exec.any && !policy.exec.allow.is_empty();
+        policy.exec.mode == Mode::Enforce && !policy.exec.any && (sealed || !policy.exec.allow.is_empty());
 
     let around_own_code = own_code
         .filter(|_| enforce_files && !holds_read && policy.files.own_code == OwnCode::Deny)

@@ -12,9 +12,8 @@ use std::os::fd::BorrowedFd;
 pub(crate) enum Step {
     /// It has done to itself what it could.
     Confined {
-        /// The listener's number in its table, and whether received calls wait through signals
-        /// that do not kill; or the error number.
-        listener: Result<(i32, bool), i32>,
+        /// What is to hold it.
+        by: By,
         /// Its Landlock domain, as far as the kernel said that it holds, or the error number.
         domain: Result<DomainState, i32>,
         /// What became of trying what the domain must refuse.
@@ -28,8 +27,20 @@ pub(crate) enum Step {
     },
     /// Whether a call that it made was answered through the listener.
     Tried { trapped: bool },
+    /// What still worked under the seal, and whether the arbiter's memory is open.
+    TriedSeal { worked: Vec<String>, reaches_arbiter: bool },
     /// It could not go on.
     Failed { code: String, message: String, found: Option<String>, expected: Option<String>, remedy: String },
+}
+
+/// What a function process has put itself under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum By {
+    /// A filter: the listener's number in its table, and whether received calls wait through signals
+    /// that do not kill; or the error number.
+    Filter(Result<(i32, bool), i32>),
+    /// Sealed descriptors, or the error number.
+    Seal(Result<(), i32>),
 }
 
 /// What the arbiter answers.

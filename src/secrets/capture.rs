@@ -19,6 +19,13 @@ pub(crate) struct Captured {
     _proof: (),
 }
 
+impl Captured {
+    /// What an earlier image of this process, the arbiter, had captured.
+    pub(crate) fn handed_over(store: Store, looks_like_secret: Vec<String>) -> Self {
+        Captured { store, looks_like_secret, free_slots: 0, _proof: () }
+    }
+}
+
 /// Captures what the policy names, overwrites its bytes in place and removes its names.
 ///
 /// # Errors

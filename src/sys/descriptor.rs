@@ -1,6 +1,7 @@
 //! File descriptors: pipes, reading, writing, duplicating, waiting. No paths (see [`super::path`]).
 
 use super::raw::{Errno, syscall, syscall_restarting};
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Wraps a descriptor that a call has just made.
@@ -91,6 +92,17 @@ pub fn readable_bytes(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
         syscall(libc::SYS_ioctl, [number(fd), libc::FIONREAD as usize, (&raw mut count) as usize, 0, 0, 0])?;
     }
     Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Takes over a descriptor that an earlier image of this process left open by its number.
+///
+/// # Errors
+///
+/// EBADF where nothing is open there.
+pub fn take_over(fd: RawFd) -> Result<OwnedFd, Errno> {
+    borrow_number(fd).ok_or(Errno(libc::EBADF))?;
+    // SAFETY: open, and left for this purpose before this image began: nothing here owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Closes a descriptor by its number.
@@ -253,6 +265,33 @@ pub fn event() -> Result<OwnedFd, Errno> {
 pub fn notify_event(fd: BorrowedFd<'_>) {
     // A full counter is a wake-up already; nothing else can fail here.
     let _ = write(fd, &1u64.to_ne_bytes());
+}
+
+/// memfd_create(2), close-on-exec: a file in memory that has no name.
+pub fn memory_file(name: &CStr) -> Result<OwnedFd, Errno> {
+    const MFD_EXEC: u32 = 0x10;
+    let make = |flags: u32| {
+        // SAFETY: `name` ends with NUL; the result is a new descriptor.
+        unsafe {
+            syscall(libc::SYS_memfd_create, [name.as_ptr() as usize, flags as usize, 0, 0, 0, 0])
+                .map(|fd| own(fd))
+        }
+    };
+    // Below Linux 6.3 there is no such flag, and every such file can be executed.
+    make(libc::MFD_CLOEXEC | MFD_EXEC).or_else(|_| make(libc::MFD_CLOEXEC))
+}
+
+/// Copies what is left of a file into another (sendfile(2)).
+pub fn copy_rest(from: BorrowedFd<'_>, into: BorrowedFd<'_>) -> Result<(), Errno> {
+    const PIECE: usize = 64 << 20;
+    loop {
+        // SAFETY: no offset is given; the file's own place is used.
+        let count =
+            unsafe { syscall_restarting(libc::SYS_sendfile, [number(into), number(from), 0, PIECE, 0, 0])? };
+        if count == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Resets an eventfd.

@@ -338,16 +338,42 @@ pub fn set_thread_name(name: &std::ffi::CStr) {
         unsafe { syscall(libc::SYS_prctl, [libc::PR_SET_NAME as usize, name.as_ptr() as usize, 0, 0, 0, 0]) };
 }
 
+/// Pointers to strings, NULL last. They are good for as long as the strings are.
+fn pointers(items: &[&std::ffi::CStr]) -> Vec<usize> {
+    items.iter().map(|item| item.as_ptr() as usize).chain([0]).collect()
+}
+
+/// execveat(2) of an open file (O_PATH does). Returns only on error.
+pub fn execute_open(
+    file: BorrowedFd<'_>,
+    arguments: &[&std::ffi::CStr],
+    environment: &[&std::ffi::CStr],
+) -> Errno {
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: NUL-terminated strings in NULL-terminated arrays, alive during the call.
+    let result = unsafe {
+        syscall(
+            libc::SYS_execveat,
+            [
+                file.as_raw_fd() as usize,
+                c"".as_ptr() as usize,
+                arguments.as_ptr() as usize,
+                environment.as_ptr() as usize,
+                libc::AT_EMPTY_PATH as usize,
+                0,
+            ],
+        )
+    };
+    result.err().unwrap_or(Errno(libc::EIO))
+}
+
 /// execve(2). Returns only on error.
 pub fn execute(
     path: &std::ffi::CStr,
     arguments: &[&std::ffi::CStr],
     environment: &[&std::ffi::CStr],
 ) -> Errno {
-    let list = |items: &[&std::ffi::CStr]| -> Vec<usize> {
-        items.iter().map(|item| item.as_ptr() as usize).chain([0]).collect()
-    };
-    let (arguments, environment) = (list(arguments), list(environment));
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
     // SAFETY: NUL-terminated strings in NULL-terminated arrays, alive during the call.
     let result = unsafe {
         syscall(
