@@ -103,7 +103,7 @@ prop_compose! {
     fn arm()(
         release in select(vec![ReleaseArming::Always, ReleaseArming::Never]),
         debug in select(vec![DebugArming::Enforce, DebugArming::Audit, DebugArming::Off]),
-        mechanism in select(vec![Mechanism::Auto, Mechanism::Seccomp]),
+        mechanism in select(vec![Mechanism::Auto, Mechanism::Seccomp, Mechanism::Sealed]),
         on_unsupported in select(vec![OnUnsupported::Refuse, OnUnsupported::Degrade]),
         strict_init in any::<bool>(),
     ) -> Arm {

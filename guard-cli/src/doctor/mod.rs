@@ -116,7 +116,7 @@ fn outcome(status: ExitStatus, text: String) -> Result<Outcome> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     Seccomp,
-    /// Sealing would hold, and this version does not build it.
+    /// Sealing would hold, for a function that reaches nobody.
     SealedOnly,
     None,
 }
@@ -164,7 +164,8 @@ impl Verdict {
                 ));
                 if self.mechanism == Mechanism::SealedOnly {
                     sentences.push(
-                        "sealed descriptors would hold here; this version of fnguard does not have them"
+                        "sealed descriptors (`mechanism = \"sealed\"`) would close network and files here, what the policy \
+                         allows included"
                             .to_owned(),
                     );
                 }

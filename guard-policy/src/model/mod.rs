@@ -137,7 +137,7 @@ pub enum Mechanism {
     Auto,
     /// Seccomp or nothing.
     Seccomp,
-    /// Sealed descriptors.
+    /// Sealed descriptors or nothing.
     Sealed,
 }
 

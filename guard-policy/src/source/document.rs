@@ -6,7 +6,7 @@
 
 use super::diagnostic::{Diagnostic, Lines};
 use super::fault::Fault;
-use super::keys::{self, Key, Kind, SECTIONS, Section, TOP_LEVEL};
+use super::keys::{Key, Kind, SECTIONS, Section, TOP_LEVEL};
 use super::syntax;
 use super::words::Words;
 use crate::model::Policy;
@@ -215,14 +215,6 @@ impl Reader<'_> {
             self.wrong_type(fields.section, name, key.kind, value);
             return None;
         };
-        if keys::RESERVED_WORDS.contains(&(name, word.as_ref())) {
-            let message = format!(
-                "\"{word}\" of `{name}`{} is reserved: this version does not enforce it",
-                place(fields.section)
-            );
-            self.add(value.span(), Fault::error(message).expected(key.kind.expected()));
-            return None;
-        }
         let choice = W::of(word);
         if choice.is_none() {
             let known: Vec<&str> = W::WORDS.iter().map(|(word, _)| *word).collect();

@@ -93,25 +93,6 @@ pub struct Choice {
     pub doc: &'static str,
 }
 
-/// Words that belong to later versions, each after its key: setting one is an error.
-///
-/// ```
-/// use fnguard_policy::source::{keys::RESERVED_WORDS, parse};
-///
-/// for (key, word) in RESERVED_WORDS {
-///     let text = format!("version = 1\n[arm]\n{key} = \"{word}\"\n");
-///     assert!(parse(&text, "guard.toml").is_err());
-/// }
-/// ```
-pub const RESERVED_WORDS: &[(&str, &str)] = &[("mechanism", "sealed")];
-
-impl Choice {
-    /// Whether the word belongs to a later version.
-    pub fn is_reserved(&self) -> bool {
-        RESERVED_WORDS.iter().any(|(_, word)| *word == self.word)
-    }
-}
-
 impl Kind {
     /// What a value must be, for messages.
     pub fn expected(self) -> String {
@@ -119,11 +100,7 @@ impl Kind {
             Kind::Version => "the integer 1".to_owned(),
             Kind::Boolean => "true or false".to_owned(),
             Kind::Choice(choices) => {
-                let words: Vec<String> = choices
-                    .iter()
-                    .filter(|choice| !choice.is_reserved())
-                    .map(|choice| format!("{:?}", choice.word))
-                    .collect();
+                let words: Vec<String> = choices.iter().map(|choice| format!("{:?}", choice.word)).collect();
                 match words.split_last() {
                     Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
                     _ => words.concat(),
@@ -252,7 +229,10 @@ pub static SECTIONS: &[Section] = &[
                         word: "seccomp",
                         doc: "seccomp or nothing: without it the function does not start, whatever `on_unsupported` says",
                     },
-                    Choice { word: "sealed", doc: "sealed descriptors; reserved, an error in this version" },
+                    Choice {
+                        word: "sealed",
+                        doc: "sealed descriptors or nothing, for platforms that refuse seccomp: the function can open no file and no socket of its own; armed by the attribute only",
+                    },
                 ]),
                 default: "\"auto\"",
                 example: "\"seccomp\"",

@@ -157,11 +157,7 @@ fn property(key: &Key) -> Value {
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Choice(choices) => json!({
             "type": "string",
-            "enum": choices
-                .iter()
-                .filter(|choice| !choice.is_reserved())
-                .map(|choice| choice.word)
-                .collect::<Vec<_>>(),
+            "enum": choices.iter().map(|choice| choice.word).collect::<Vec<_>>(),
         }),
         Kind::Peer => json!({ "allOf": [{ "$ref": "#/definitions/peer" }] }),
         Kind::PeerRules | Kind::ListenRules => {

@@ -12,6 +12,7 @@
 //! ordinary user's needs. Whatever has been learned on the platform itself belongs here.
 
 mod filter;
+pub mod sealed;
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;

@@ -1,0 +1,5 @@
+//! The same program without a guard.
+
+fn main() {
+    fnguard_lambda_sandbox::sealed::main()
+}
