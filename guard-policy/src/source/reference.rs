@@ -138,7 +138,7 @@ pub fn json_schema() -> String {
             },
             "peer": {
                 "type": "string",
-                "description": "name:port, address:port, network/length:port, [ipv6]:port, unix:/path or unix:@name; ports may be lists and ranges; udp/ before it for UDP.",
+                "description": "name:port, *.name:port, address:port, network/length:port, [ipv6]:port, unix:/path or unix:@name; ports may be lists and ranges; udp/ before it for UDP.",
                 // Coarse on purpose: what the editor cannot judge, the parser says.
                 "pattern": r"^(\*|unix:(/|@.).*|((tcp|udp)/)?(\[[0-9A-Fa-f:./]+\]|[^\s\[\]]+):[0-9][0-9,-]*)$",
             },
@@ -273,6 +273,8 @@ const RULES: &str = r#"
 | form | opens |
 |---|---|
 | `api.stripe.com:443` | the addresses that the resolver's answers bind to exactly this name |
+| `*.example.com:443` | the same for every name with one label before `example.com`, and not for `example.com` itself |
+| `**.example.com:443` | the same for every name below `example.com`, however deep |
 | `203.0.113.9:443` | one IPv4 address |
 | `10.0.0.0/16:5432` | an IPv4 network |
 | `[2001:db8::1]:443` | one IPv6 address |
@@ -285,7 +287,14 @@ const RULES: &str = r#"
 Ports are stated always: one (`443`), several (`443,8443`), a range (`8000-8100`) or a mixture. `udp/` before
 the peer makes it a rule for UDP; without it, or with `tcp/`, it is one for TCP, and opens no UDP
 port: HTTP/3 needs a rule of its own. Names are compared label by label, whatever their case, with or
-without the dot at the end. This version binds exact names only: `*.example.com` is an error.
+without the dot at the end. The first rule that covers a peer decides; the parser warns of those that an
+earlier one leaves nothing.
+
+**A pattern is a wider door than it looks.** What stands for the `*` is the function's own choice and is asked of
+the base's nameservers, so whoever runs those can be told something by the name alone. A pattern is for names of
+one owner: below a registry (`*.com`, `*.co.uk`) it is an error, and below a name where anybody may take one
+(`*.workers.dev`, `*.amazonaws.com`; from the public suffix list and a few of our own) a warning. The addresses
+of names that an exact rule gives stay in the table when it is full; those of patterns go first.
 
 Names that strangers share (`s3.eu-west-1.amazonaws.com`, `api.github.com`, …) reach anyone's bucket or
 repository, which is where stolen data went in real thefts: the parser warns and names the narrower

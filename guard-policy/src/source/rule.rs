@@ -4,21 +4,19 @@
 //! ```text
 //! rule      = "*" | [ transport ] peer ":" ports | "unix:" ( path | "@" name )
 //! transport = "tcp/" | "udp/"
-//! peer      = name | address | network | "*"
+//! peer      = [ "*." | "**." ] name | address | network | "*"
 //! address   = ipv4 | "[" ipv6 "]"
 //! network   = ipv4 "/" length | "[" ipv6 "/" length "]" | ipv6 "/" length
 //! ports     = port-or-range *( "," port-or-range )
 //! ```
 //!
-//! Not the options of a rule that is a table, which `sections.rs` reads.
+//! Not the peer, which `host.rs` reads, nor the options of a rule that is a table, which `sections.rs` does.
 
 use super::fault::Fault;
-use super::{paths, punycode, shared_names};
-use crate::model::address::{embedded_ipv4, is_metadata};
-use crate::model::decide::full_prefix;
-use crate::model::name::NameError;
-use crate::model::{Name, NamePattern, PortRange, Target, Transport};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use super::host::parse_host;
+use super::paths;
+use crate::model::{PortRange, Target, Transport};
+use std::net::Ipv6Addr;
 
 /// Which list the rule stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +36,8 @@ pub(super) struct RuleText {
     pub(super) warnings: Vec<Fault>,
 }
 
-const FORMS: &str = "name:port, address:port, network/length:port, [ipv6]:port, unix:/path or unix:@name";
+pub(super) const FORMS: &str =
+    "name:port, *.name:port, address:port, network/length:port, [ipv6]:port, unix:/path or unix:@name";
 
 /// Every port.
 const ALL_PORTS: &str = "1-65535";
@@ -306,193 +305,4 @@ fn well_known(service: &str) -> Option<u16> {
         "redis" => 6379,
         _ => return None,
     })
-}
-
-fn parse_host(text: &str, host: &str, list: List, warnings: &mut Vec<Fault>) -> Result<Target, Fault> {
-    if host.is_empty() {
-        return Err(Fault::error("the rule has no peer before its port").expected(FORMS));
-    }
-    if host == "*" {
-        return Ok(Target::Any);
-    }
-    if let Some((address, length)) = host.split_once('/') {
-        let net = parse_net(text, address, length)?;
-        check_net(text, host, net, list, warnings)?;
-        return Ok(Target::Net { address: net.0, prefix: net.1 });
-    }
-    if let Ok(address) = host.parse::<IpAddr>() {
-        let net = (address, full_prefix(address));
-        check_net(text, host, net, list, warnings)?;
-        return Ok(Target::Net { address, prefix: net.1 });
-    }
-    if host.contains(':') {
-        let fault = Fault::error(format!("`{host}` is no IPv6 address")).at(text, host);
-        return Err(if host.contains('%') {
-            fault.help("leave out the zone after `%`: a rule cannot name an interface")
-        } else {
-            fault
-        });
-    }
-    parse_name(text, host, list, warnings)
-}
-
-fn parse_net(text: &str, address: &str, length: &str) -> Result<(IpAddr, u8), Fault> {
-    let ip: IpAddr = address.parse().map_err(|_| {
-        let fault = Fault::error(format!("`{address}` is no address")).at(text, address);
-        fault.expected("an address before the prefix length, such as 10.0.0.0/16")
-    })?;
-    let full = full_prefix(ip);
-    let prefix = length
-        .parse::<u8>()
-        .ok()
-        .filter(|prefix| *prefix <= full && length.bytes().all(|b| b.is_ascii_digit()))
-        .filter(|_| length.len() == 1 || !length.starts_with('0'))
-        .ok_or_else(|| {
-            Fault::error(format!("`{length}` is no prefix length"))
-                .at(text, length)
-                .expected(format!("0 to {full}"))
-        })?;
-    let network = masked(ip, prefix);
-    if network != ip {
-        return Err(Fault::error(format!("{address}/{length} has bits set beyond its prefix"))
-            .at(text, address)
-            .help(format!("the network is {network}/{prefix}; the one address is {ip}/{full}")));
-    }
-    Ok((network, prefix))
-}
-
-fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
-    match ip {
-        IpAddr::V4(v4) => {
-            let shift = 32u32.saturating_sub(u32::from(prefix));
-            IpAddr::V4(Ipv4Addr::from(u32::from(v4) & u32::MAX.checked_shl(shift).unwrap_or(0)))
-        }
-        IpAddr::V6(v6) => {
-            let shift = 128u32.saturating_sub(u32::from(prefix));
-            IpAddr::V6(Ipv6Addr::from(u128::from(v6) & u128::MAX.checked_shl(shift).unwrap_or(0)))
-        }
-    }
-}
-
-/// Refuses networks that can never match, and warns of those that surprise.
-fn check_net(
-    text: &str,
-    host: &str,
-    (address, prefix): (IpAddr, u8),
-    list: List,
-    warnings: &mut Vec<Fault>,
-) -> Result<(), Fault> {
-    let single = prefix == full_prefix(address);
-    if address.is_unspecified() && prefix >= 8 && list == List::Allow {
-        let loopback = if address.is_ipv4() { "127.0.0.1" } else { "[::1]" };
-        return Err(Fault::error(format!("{address} is no peer: the kernel connects it to loopback"))
-            .at(text, host)
-            .help(format!("name loopback as what it is: {loopback}")));
-    }
-    if let IpAddr::V6(v6) = address {
-        if prefix >= 96
-            && let Some(v4) = v6.to_ipv4_mapped()
-        {
-            let length = prefix.saturating_sub(96);
-            let plain = if length == 32 { v4.to_string() } else { format!("{v4}/{length}") };
-            return Err(Fault::error(format!(
-                "{v6} is an IPv4-mapped address: the kernel connects it over IPv4"
-            ))
-            .at(text, host)
-            .help(format!("write {plain}: it holds for both forms")));
-        }
-        let inside: Vec<String> = embedded_ipv4(v6).map(|v4| v4.to_string()).collect();
-        if single && !inside.is_empty() && list == List::Allow {
-            warnings.push(
-                Fault::warning(format!("{v6} carries {} inside and may end there", inside.join(" and ")))
-                    .help("this rule alone opens nothing: both forms must be allowed"),
-            );
-        }
-    }
-    if address.is_multicast() && !single && prefix >= 4 {
-        return Err(Fault::error("multicast is opened address by address, never by a network")
-            .at(text, host)
-            .help(format!("name the group, such as {address}")));
-    }
-    if single && is_metadata(address) && list == List::Allow {
-        warnings.push(
-            Fault::warning(format!("{address} hands out credentials or metadata to whoever asks"))
-                .help("remove the rule unless the function itself needs them from there"),
-        );
-    }
-    let link_local = IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0));
-    if !single && masked(link_local, prefix) == address && prefix >= 8 {
-        warnings.push(
-            Fault::warning("the network does not open the credential and metadata addresses inside it")
-                .help("those are opened by a rule of exactly their address"),
-        );
-    }
-    Ok(())
-}
-
-fn parse_name(text: &str, host: &str, list: List, warnings: &mut Vec<Fault>) -> Result<Target, Fault> {
-    if !host.is_ascii() {
-        let fault = Fault::error(format!("`{host}` is not ASCII: DNS carries the A-label")).at(text, host);
-        return Err(match punycode::a_name(host) {
-            Some(ascii) if Name::parse(&ascii).is_ok() => {
-                fault.help(format!("if these are the letters you mean, write \"{ascii}\""))
-            }
-            _ => fault.help("write the name as your registrar shows it in ASCII (xn--…)"),
-        });
-    }
-    if let Some(base) = host.strip_prefix("**.").or_else(|| host.strip_prefix("*.")) {
-        let fault =
-            Fault::error("this version binds exact names only").at(text, host).expected("one exact name");
-        let shared = Name::parse(base).ok().and_then(|base| shared_names::suffix(&base));
-        return Err(match shared {
-            Some(suffix) => fault.help(format!(
-                "list the names; below {suffix} anyone can take one, and a pattern would reach them all"
-            )),
-            None => fault.help("list the names"),
-        });
-    }
-    if host.contains('*') {
-        let fault = Fault::error("`*` cannot be part of a name").at(text, host);
-        return Err(fault.expected("one exact name").help("list the names"));
-    }
-    let name = Name::parse(host).map_err(|error| {
-        let fault = Fault::error(format!("`{host}` is no name: {error}")).at(text, host).expected(FORMS);
-        match error {
-            NameError::Byte if host.contains('@') => fault.help("leave out what stands before `@`"),
-            _ => fault,
-        }
-    })?;
-    let last = name.labels().last().map_or("", String::as_str);
-    if last.bytes().all(|b| b.is_ascii_digit()) || is_hex_number(last) {
-        // WHATWG URL, "ends in a number": such a text is an address to some and a name to others.
-        return Err(Fault::error(format!("`{host}` is neither an address nor a name"))
-            .at(text, host)
-            .expected("an IPv4 address: four numbers from 0 to 255, without leading zeros"));
-    }
-    if list == List::Listen {
-        return Err(Fault::error("a listening rule names an address of the function's own, not a name")
-            .at(text, host)
-            .help("127.0.0.1 is loopback; 0.0.0.0 and [::] are every address"));
-    }
-    if last == "localhost" {
-        return Err(Fault::error(format!("`{host}` is loopback, and no name binds loopback"))
-            .at(text, host)
-            .help("write 127.0.0.1 or [::1] with the port"));
-    }
-    if name.labels().len() == 1 {
-        warnings.push(
-            Fault::warning(format!(
-                "`{host}` has no dot: what it means depends on the resolver's search list"
-            ))
-            .help("write the full name"),
-        );
-    }
-    if let Some(shared) = shared_names::exact(&name) {
-        warnings.push(Fault::warning(shared.why).help(shared.narrower));
-    }
-    Ok(Target::Name(NamePattern::Exact(name)))
-}
-
-fn is_hex_number(label: &str) -> bool {
-    label.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }

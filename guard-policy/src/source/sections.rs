@@ -5,7 +5,7 @@ use super::document::{Fields, Item, Reader, describe};
 use super::fault::Fault;
 use super::keys::{NETWORK_RULE, TOP_LEVEL};
 use super::rule::{self, List};
-use super::{paths, variables};
+use super::{overlap, paths, variables};
 use crate::model::{
     Arm, Exec, Files, Memory, Mode, Network, NetworkRule, Policy, Report, SecretPattern, Secrets,
 };
@@ -144,12 +144,13 @@ impl Reader<'_> {
             if rule.is_unlimited() {
                 unlimited.push(span.clone());
             }
-            let twin = rules.iter().find(|(other, _)| {
-                (&other.to, &other.ports, other.transport) == (&rule.to, &rule.ports, rule.transport)
-            });
-            if let Some((_, line)) = twin {
-                let fault = Fault::warning(format!("the rule stands on line {line} already"));
-                self.add(span.clone(), fault.help("the first one decides: remove this one"));
+            if let Some((earlier, line)) = rules.iter().find(|(earlier, _)| overlap::covers(earlier, &rule)) {
+                let said = if (&earlier.to, &earlier.ports) == (&rule.to, &rule.ports) {
+                    format!("the rule stands on line {line} already")
+                } else {
+                    format!("`{}` on line {line} covers all that this rule does", earlier.text)
+                };
+                self.add(span.clone(), Fault::warning(said).help("the first one decides: remove this one"));
             }
             rules.push((rule, self.lines.line_of(span.start)));
         }

@@ -1,5 +1,6 @@
 //! Names that strangers share: allowing one reaches anyone's bucket, repository or channel, and
-//! that is where stolen data went in real thefts. Only advice: warnings for the policy's author.
+//! that is where stolen data went in real thefts. Only advice to
+//! the policy's author. Names below which anyone may take one come from the public suffix list (<https://publicsuffix.org>).
 
 use crate::model::Name;
 
@@ -56,49 +57,8 @@ const RESOLVERS: &[&str] = &[
     "one.one.one.one",
 ];
 
-/// Suffixes below which anyone may take a name.
-const SUFFIXES: &[&str] = &[
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "appspot.com",
-    "azure-api.net",
-    "azureedge.net",
-    "azurefd.net",
-    "azurewebsites.net",
-    "b-cdn.net",
-    "blob.core.windows.net",
-    "cloudfront.net",
-    "cloudfunctions.net",
-    "deno.dev",
-    "digitaloceanspaces.com",
-    "fastly.net",
-    "firebaseapp.com",
-    "firebaseio.com",
-    "fly.dev",
-    "github.io",
-    "githubusercontent.com",
-    "gitlab.io",
-    "glitch.me",
-    "herokuapp.com",
-    "netlify.app",
-    "ngrok-free.app",
-    "ngrok.app",
-    "ngrok.io",
-    "on.aws",
-    "onrender.com",
-    "pages.dev",
-    "r2.cloudflarestorage.com",
-    "r2.dev",
-    "replit.app",
-    "run.app",
-    "storage.googleapis.com",
-    "supabase.co",
-    "trycloudflare.com",
-    "vercel.app",
-    "web.app",
-    "windows.net",
-    "workers.dev",
-];
+/// Suffixes below which anyone may take a name, or has one, and which the public suffix list does not have.
+const SUFFIXES: &[&str] = &["amazonaws.com", "amazonaws.com.cn", "on.aws", "windows.net"];
 
 /// What to warn of when a policy allows exactly this name.
 pub(super) fn exact(name: &Name) -> Option<Shared> {
@@ -161,13 +121,58 @@ fn path_style(text: &str, region: &str, suffix: &str) -> Shared {
     }
 }
 
-/// The shared suffix that a wildcard below `base` would open.
-pub(super) fn suffix(base: &Name) -> Option<&'static str> {
+/// What a pattern opens besides names of one owner.
+pub(super) enum Below {
+    /// A registry: the pattern would reach everybody's names below the suffix.
+    Registry(String),
+    /// Names that strangers share.
+    Shared(Shared),
+}
+
+/// What a pattern of names below `base` opens; at `any_depth`, or only those with one label more.
+pub(super) fn below(base: &Name, any_depth: bool) -> Option<Below> {
     let text = base.to_string();
-    SUFFIXES
-        .iter()
-        .copied()
-        .find(|suffix| text == *suffix || text.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')))
+    if let Some(suffix) = psl::suffix(text.as_bytes()).filter(psl::Suffix::is_known) {
+        let is_all = suffix.as_bytes() == text.as_bytes();
+        match suffix.typ() {
+            Some(psl::Type::Icann) if is_all => return Some(Below::Registry(text)),
+            Some(psl::Type::Private) if is_all => return Some(Below::Shared(open_to_all(&text, &text))),
+            // One customer's own.
+            Some(psl::Type::Private) => return None,
+            _ => {}
+        }
+    }
+    let is_below = |name: &str, suffix: &str| {
+        name == suffix || name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
+    };
+    if let Some(suffix) = SUFFIXES.iter().find(|suffix| is_below(&text, suffix)) {
+        return Some(Below::Shared(open_to_all(&text, suffix)));
+    }
+    let covered = |name: &str| {
+        name.strip_suffix(&text)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|rest| !rest.is_empty() && (any_depth || !rest.contains('.')))
+    };
+    if let Some(suffix) = SUFFIXES.iter().find(|suffix| any_depth && covered(suffix)) {
+        return Some(Below::Shared(open_to_all(&text, suffix)));
+    }
+    let (service, behind) = SERVICES.iter().find(|(service, _)| covered(service))?;
+    Some(Below::Shared(Shared {
+        why: format!("the pattern covers `{service}`, which reaches {behind}, not only yours"),
+        narrower: "list the names that the function needs".to_owned(),
+    }))
+}
+
+fn open_to_all(base: &str, suffix: &str) -> Shared {
+    let bucket = base.split('.').any(|label| label == "s3") && suffix.starts_with("s3.");
+    Shared {
+        why: format!("anyone can take a name below `{suffix}`, and the pattern reaches them all"),
+        narrower: if bucket {
+            format!("name your buckets: BUCKET.{base}")
+        } else {
+            "list the names that are yours".to_owned()
+        },
+    }
 }
 
 #[cfg(test)]
@@ -198,16 +203,58 @@ mod tests {
         }
     }
 
+    /// What a pattern is said to open: a registry, what strangers share, or neither.
+    fn opens(base: &str, any_depth: bool) -> &'static str {
+        match below(&Name::parse(base).unwrap(), any_depth) {
+            Some(Below::Registry(_)) => "registry",
+            Some(Below::Shared(_)) => "shared",
+            None => "own",
+        }
+    }
+
     #[test]
-    fn suffixes_are_compared_by_label() {
-        for (name, expected) in [
-            ("workers.dev", Some("workers.dev")),
-            ("mine.workers.dev", Some("workers.dev")),
-            ("notworkers.dev", None),
-            ("s3.eu-west-1.amazonaws.com", Some("amazonaws.com")),
-            ("stripe.com", None),
+    fn whose_names_a_pattern_opens() {
+        for (base, expected) in [
+            ("com", "registry"),
+            ("co.uk", "registry"),
+            ("dev", "registry"),
+            ("stripe.com", "own"),
+            ("shop.co.uk", "own"),
+            ("internal", "own"),
+            ("cluster.local", "own"),
+            ("workers.dev", "shared"),
+            ("mine.workers.dev", "own"),
+            ("notworkers.dev", "own"),
+            ("amazonaws.com", "shared"),
+            ("amazonaws.com.cn", "shared"),
+            ("eu-west-1.amazonaws.com", "shared"),
+            ("s3.eu-west-1.amazonaws.com", "shared"),
+            ("orders.s3.eu-west-1.amazonaws.com", "own"),
+            ("execute-api.eu-west-1.amazonaws.com", "shared"),
+            ("ab12.execute-api.eu-west-1.amazonaws.com", "own"),
+            ("notamazonaws.com", "own"),
+            ("blob.core.windows.net", "shared"),
+            ("mine.blob.core.windows.net", "own"),
+            ("github.com", "shared"),
+            ("googleapis.com", "shared"),
+            ("cloudfront.net", "shared"),
         ] {
-            assert_eq!(suffix(&Name::parse(name).unwrap()), expected, "{name}");
+            assert_eq!(opens(base, true), expected, "**.{base}");
+        }
+        // One label more reaches less.
+        for (base, expected) in [("net", "registry"), ("windows.net", "shared"), ("aws", "registry")] {
+            assert_eq!(opens(base, false), expected, "*.{base}");
+        }
+    }
+
+    #[test]
+    fn the_public_list_has_none_of_ours() {
+        for suffix in SUFFIXES {
+            let found = psl::suffix(suffix.as_bytes()).unwrap();
+            assert!(
+                found.as_bytes() != suffix.as_bytes() || found.typ() != Some(psl::Type::Private),
+                "{suffix} stands in the public suffix list: it can go"
+            );
         }
     }
 }

@@ -11,7 +11,8 @@
 //! function <── rebuilt answer ──┘ (bound first)
 //! ```
 //!
-//! No byte of the function's leaves: what is asked is built from the name that the policy knows.
+//! No byte of a message of the function's leaves: what is asked is built anew from the name. Under a pattern the
+//! labels before its base are the function's own choice, and reach the base's nameservers.
 //! A name that no rule allows is answered here, so a name is no channel.
 //!
 //! | file | subject |

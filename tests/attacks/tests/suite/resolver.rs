@@ -4,7 +4,7 @@ use crate::attack::{ALLOWED, FORBIDDEN, Guard, fresh, is_root, text, victim};
 use fnguard_attacks::program::Program;
 use fnguard_attacks::sink::{Nameserver, Tcp};
 
-fnguard_attacks::tests! { "resolver": resolv_conf_rewritten, every_way_of_asking }
+fnguard_attacks::tests! { "resolver": resolv_conf_rewritten, every_way_of_asking, patterns_of_names }
 
 const NAME: &str = "orders.example";
 
@@ -63,4 +63,36 @@ fn every_way_of_asking() {
     let guarded = victim(["connect", &sink.address.to_string()]).under_guard(&policy);
     assert_eq!(sink.connections(), 0);
     guarded.only_record("network", "connect", &sink.address.to_string());
+}
+
+/// A pattern opens names with one label more than its base, and nothing that only looks like them.
+fn patterns_of_names() {
+    let platforms = Nameserver::on(ALLOWED, [198, 51, 100, 7]);
+    let (file, sink) = (fresh("resolv.conf"), Tcp::on(ALLOWED));
+    std::fs::write(&file, format!("nameserver {ALLOWED}\n")).expect("a file");
+    let port = sink.address.port().to_string();
+    let asking = |name: &str, port: &str| victim(["resolve-and-connect", "sendto", ALLOWED, name, port]);
+    let policy = format!("[network]\nallow = [\"*.{NAME}:{port}\"]\n");
+    for name in ["eu.orders.example", "US.Orders.Example"] {
+        let guarded = with_resolv_conf(asking(name, &port).guard(&policy), text(&file)).run();
+        guarded.finished().no_record();
+        assert_eq!(guarded.said("connect"), 0, "{name}\n{}", guarded.text());
+        assert_eq!((platforms.queries(), sink.connections()), (1, 1), "{name}");
+    }
+    for name in
+        ["orders.example", "x.eu.orders.example", "evilorders.example", "eu.orders.example.evil.example"]
+    {
+        let attack = asking(name, &port);
+        attack.plain();
+        assert_eq!((platforms.queries(), sink.connections()), (1, 1), "unguarded it is reached: {name}");
+        let guarded = with_resolv_conf(attack.guard(&policy), text(&file)).run();
+        guarded.finished().one_record("network", "lookup", name);
+        assert_eq!((platforms.queries(), sink.connections()), (0, 0), "{name}");
+    }
+    // A name of the pattern that leads where no name may lead.
+    let metadata = Nameserver::on(FORBIDDEN, [169, 254, 169, 254]);
+    std::fs::write(&file, format!("nameserver {FORBIDDEN}\n")).expect("a file");
+    let guarded = with_resolv_conf(asking("eu.orders.example", &port).guard(&policy), text(&file)).run();
+    guarded.finished();
+    assert_eq!((metadata.queries(), guarded.said("answers")), (1, 0), "{}", guarded.text());
 }
