@@ -329,6 +329,11 @@ fn syscall(policy: &Policy, name: &str, given: &[u64], out: &mut impl Write) -> 
         (format!("denied: it fails with errno {}, and nobody is asked", value & 0xffff), Fate::Denied)
     } else if let Some(by) = syscalls::mediated_by(name) {
         (format!("mediated: the arbiter decides it, by {by}"), Fate::Mediated)
+    } else if name == "socket" && syscalls::is_udp(args[0] as i32, args[1] as i32, args[2] as i32) {
+        (
+            "mediated: the arbiter makes the socket; whom it may hear is by [network] listen".into(),
+            Fate::Mediated,
+        )
     } else {
         ("denied: the arbiter refuses it, and reports it".to_owned(), Fate::Denied)
     };

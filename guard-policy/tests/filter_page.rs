@@ -53,7 +53,7 @@ fn the_mediated_calls_are_those_of_the_dispatch() {
         }
     }
     // Taken in one case only, as `mediated_by` says.
-    for special in ["ioctl", "kcmp"] {
+    for special in ["ioctl", "kcmp", "socket"] {
         assert!(dispatched.remove(special), "{special}");
     }
     let named: std::collections::BTreeSet<String> = syscalls::all(syscalls::Arch::X86_64)

@@ -78,8 +78,8 @@ const OPENING: &str = "[files] write, read and own_code";
 const CHANGE: &str = "[files] write";
 
 /// What the arbiter decides a notified call by; `None` where it denies and reports it. Not here are
-/// two calls that it takes in one case only: `ioctl` on a terminal that `fnguard run --tty` gave, and
-/// `kcmp` as the library's own question.
+/// three calls that it takes in one case only: `ioctl` on a terminal that `fnguard run --tty` gave,
+/// `kcmp` as the library's own question, and `socket` for UDP ([`super::is_udp`]).
 ///
 /// ```
 /// use fnguard_policy::syscalls::mediated_by;

@@ -127,6 +127,25 @@ pub fn number(arch: Arch, name: &str) -> Option<u32> {
     arch.numbers().iter().find(|&&(_, candidate)| candidate == name).map(|&(number, _)| number)
 }
 
+/// Whether socket(2) with these arguments makes a UDP socket. The filter lets none be made without the
+/// arbiter, which makes it, since it may need a filter of its own before anybody can use it.
+///
+/// ```
+/// use fnguard_policy::syscalls::is_udp;
+/// // AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP; the same for ping.
+/// assert!(is_udp(2, 2 | 0o2000000, 17));
+/// assert!(!is_udp(2, 2 | 0o2000000, 1));
+/// ```
+pub const fn is_udp(family: i32, kind: i32, protocol: i32) -> bool {
+    const INET: i32 = 2;
+    const INET6: i32 = 10;
+    const DATAGRAM: i32 = 2;
+    // SOCK_NONBLOCK and SOCK_CLOEXEC, on every architecture that has a table here.
+    const FLAGS: i32 = 0o4000 | 0o2000000;
+    const UDP: i32 = 17;
+    matches!(family, INET | INET6) && kind & !FLAGS == DATAGRAM && matches!(protocol, 0 | UDP)
+}
+
 /// Every call of the architecture, `(number, name)`, by number.
 pub fn all(arch: Arch) -> &'static [(u32, &'static str)] {
     arch.numbers()

@@ -113,6 +113,9 @@ fn dispatch(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
         libc::SYS_sendto => send::send_to(arbiter, caller),
         libc::SYS_sendmsg => send::send_message(arbiter, caller),
         libc::SYS_sendmmsg => send::send_messages(arbiter, caller),
+        libc::SYS_socket if syscalls::is_udp(caller.int(0), caller.int(1), caller.int(2)) => {
+            strangers::make(arbiter, caller)
+        }
         libc::SYS_bind => listen::bind(arbiter, caller),
         libc::SYS_listen => listen::listen(arbiter, caller),
         libc::SYS_execve => exec::execute(arbiter, caller, libc::AT_FDCWD, 0, 0),

@@ -1,24 +1,26 @@
 //! Datagrams from whom the function has not written to.
 //!
 //! A datagram socket needs no listen(2): with a port it receives from anybody who finds that port,
-//! and gets one from bind(2), connect(2) and the first send alike. Where no rule of
-//! `[network] listen` lets the function receive, the socket therefore gets a filter before it can
-//! get a port, by which the kernel drops every datagram but those of the peers that were connected
-//! or sent to, which were decided on. That is what a connected socket has of itself, for the many
-//! programs that send without connecting.
+//! and gets one from bind(2), connect(2) and the first send alike; also from a write(2) that then
+//! fails for want of a peer (inet_send_prepare), which nobody is notified of. Where no rule of
+//! `[network] listen` lets the function receive, the socket is therefore made here, and given to the
+//! function with a filter by which the kernel drops every datagram but those of the peers that were
+//! connected or sent to, which were decided on. That is what a connected socket has of itself, for the
+//! many programs that send without connecting.
 //!
 //! The filter is its own memory: it is read back from the socket, so nothing is kept here, and it
 //! holds for every copy of the socket in every process. The function can't change it, since
 //! setsockopt(2) lets it have neither SO_ATTACH_FILTER nor SO_DETACH_FILTER.
 
 use super::super::Arbiter;
-use super::super::target::Caller;
-use super::Outcome;
+use super::super::target::{Blame, Caller};
 use super::connect::{Socket, local_address};
 use super::refuse::Refused;
+use super::{Outcome, Proceed};
 use crate::report::{Action, Control};
 use crate::sys::Errno;
 use crate::sys::network::{self, Instruction};
+use crate::sys::seccomp::{self, Place};
 use fnguard_policy::model::{self, Peer, Transport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -36,6 +38,34 @@ static CHANGING: Mutex<()> = Mutex::new(());
 pub(super) fn are_welcome(arbiter: &Arbiter, on: IpAddr) -> bool {
     let peer = Peer::local(on, 0, Transport::Udp);
     arbiter.policy.decide_listen(&peer).action != model::Action::Deny
+}
+
+/// socket(2) for UDP: a socket that has its filter before the function has the socket, unless a rule
+/// lets it hear anybody on a port of the kernel's choice.
+pub(super) fn make(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, Blame> {
+    let (family, kind, protocol) = (caller.int(0), caller.int(1), caller.int(2));
+    let anywhere: IpAddr =
+        if family == libc::AF_INET { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    if are_welcome(arbiter, anywhere) {
+        return Ok(Outcome::Proceed(Proceed::Registers));
+    }
+    let made = match network::socket(family, kind, protocol) {
+        Ok(made) => made,
+        // The arbiter's own table or the kernel's memory; all else the function would be told as well.
+        Err(error @ Errno(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => {
+            return Err(Blame::Guard(error));
+        }
+        Err(error) => return Err(Blame::Caller(error)),
+    };
+    network::attach_filter(made.as_fd(), &program(&[])).map_err(Blame::Guard)?;
+    let close_on_exec = kind & libc::SOCK_CLOEXEC != 0;
+    match seccomp::add_descriptor(caller.listener(), caller.id(), made.as_fd(), Place::Free, close_on_exec) {
+        Ok(number) => Ok(Outcome::Value(i64::from(number))),
+        // The function has as many descriptors as it may.
+        Err(Errno(libc::EMFILE)) => Err(Blame::Caller(Errno(libc::EMFILE))),
+        Err(Errno(libc::ENOENT)) => Err(Blame::Gone),
+        Err(error) => Err(Blame::Guard(error)),
+    }
 }
 
 /// To be called before a call that gives a datagram socket a port or another peer: keeps all

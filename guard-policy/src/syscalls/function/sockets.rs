@@ -42,23 +42,11 @@ const SOCKET: &[Rule] = &[
         &[family(AF_INET), kind(SOCK_STREAM), protocol(IPPROTO_TCP)],
         "TCP",
     ),
-    rule("AF_INET, SOCK_DGRAM, 0", &[family(AF_INET), kind(SOCK_DGRAM), protocol(0)], "UDP"),
-    rule(
-        "AF_INET, SOCK_DGRAM, IPPROTO_UDP",
-        &[family(AF_INET), kind(SOCK_DGRAM), protocol(IPPROTO_UDP)],
-        "UDP",
-    ),
     rule("AF_INET6, SOCK_STREAM, 0", &[family(AF_INET6), kind(SOCK_STREAM), protocol(0)], "TCP"),
     rule(
         "AF_INET6, SOCK_STREAM, IPPROTO_TCP",
         &[family(AF_INET6), kind(SOCK_STREAM), protocol(IPPROTO_TCP)],
         "TCP",
-    ),
-    rule("AF_INET6, SOCK_DGRAM, 0", &[family(AF_INET6), kind(SOCK_DGRAM), protocol(0)], "UDP"),
-    rule(
-        "AF_INET6, SOCK_DGRAM, IPPROTO_UDP",
-        &[family(AF_INET6), kind(SOCK_DGRAM), protocol(IPPROTO_UDP)],
-        "UDP",
     ),
     UNIX_STREAM,
     UNIX_DATAGRAM,
@@ -79,7 +67,7 @@ const SOCKETPAIR: &[Rule] = &[UNIX_STREAM, UNIX_DATAGRAM, UNIX_SEQPACKET];
 /// Making sockets.
 pub(super) const SOCKETS: Set = Set {
     name: "Sockets",
-    note: "By family, type and protocol: the same family and type with another protocol is MPTCP, SCTP, DCCP, UDP-Lite or ping.",
+    note: "By family, type and protocol: the same family and type with another protocol is MPTCP, SCTP, DCCP, UDP-Lite or ping. UDP sockets are notified, and made by the arbiter: a write to one that has no peer gives it a port, and from then on it hears everybody, unless it has a filter before.",
     rows: &[
         allow_if("socket", SOCKET, "by family, type and protocol"),
         allow_if("socketpair", SOCKETPAIR, "two ends within the process"),

@@ -20,12 +20,14 @@ mod process;
 mod resolver;
 mod secrets;
 mod sockets;
+mod strangers;
 
 fn main() {
     fnguard_attacks::runner::run(
         &[
             network::TESTS,
             sockets::TESTS,
+            strangers::TESTS,
             resolver::TESTS,
             exec::TESTS,
             memory::TESTS,

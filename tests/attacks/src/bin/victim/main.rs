@@ -15,6 +15,7 @@ mod raw;
 mod resolver;
 mod secrets;
 mod sockets;
+mod strangers;
 
 use fnguard_attacks::outcome::FINISHED;
 
@@ -24,6 +25,7 @@ fn main() {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     let known = network::run(technique, &rest)
         || sockets::run(technique, &rest)
+        || strangers::run(technique, &rest)
         || resolver::run(technique, &rest)
         || exec::run(technique, &rest)
         || memory::run(technique, &rest)
