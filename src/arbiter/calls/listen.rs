@@ -79,9 +79,17 @@ fn bind_once(
                 None => perform_open(&bytes),
             })
         }
-        // No socket but IPv4's takes AF_UNSPEC, and an unnamed unix address asks for a name of the
-        // kernel's choice.
-        Address::Unspecified | Address::UnixUnnamed => Ok(perform(&bytes)),
+        // No socket but IPv4's takes AF_UNSPEC.
+        Address::Unspecified => Ok(perform(&bytes)),
+        // A name of the kernel's choice, which anybody on the machine can send to. Of a stream only
+        // listen(2) makes it a door; by a datagram socket, as it stands, descriptors come in as well.
+        Address::UnixUnnamed if socket.kind == libc::SOCK_DGRAM => {
+            let any = Peer::UnixAbstract(Vec::new());
+            let shown = "unix:@ (a name of the kernel's choice)".to_owned();
+            let hint = "none: a rule names its socket; bind it to one by name, and allow that".to_owned();
+            Ok(settle_hinted(arbiter, caller, &any, shown, hint).unwrap_or_else(|| perform(&bytes)))
+        }
+        Address::UnixUnnamed => Ok(perform(&bytes)),
         Address::UnixAbstract(name) => {
             let shown = format!("unix:@{}", crate::report::text::visible(&name));
             Ok(match settle(arbiter, caller, &Peer::UnixAbstract(name.clone()), shown) {
@@ -184,6 +192,16 @@ pub(super) fn listen(arbiter: &Arbiter, caller: &Caller<'_>) -> Result<Outcome, 
 
 /// Decides whether others may reach the function at `peer`; the outcome where they may not.
 fn settle(arbiter: &Arbiter, caller: &Caller<'_>, peer: &Peer, shown: String) -> Option<Outcome> {
+    settle_hinted(arbiter, caller, peer, shown, narrowest_listen_rule(peer))
+}
+
+fn settle_hinted(
+    arbiter: &Arbiter,
+    caller: &Caller<'_>,
+    peer: &Peer,
+    shown: String,
+    hint: String,
+) -> Option<Outcome> {
     let decision = arbiter.policy.decide_listen(peer);
     let action = match decision.action {
         model::Action::Allow => return None,
@@ -192,7 +210,7 @@ fn settle(arbiter: &Arbiter, caller: &Caller<'_>, peer: &Peer, shown: String) ->
     };
     let outcome = Refused::new(Control::Network, decision.rule.key, Errno(libc::EACCES))
         .address(shown)
-        .hint(narrowest_listen_rule(peer))
+        .hint(hint)
         .report(arbiter, caller, action);
     (action == Action::Blocked).then_some(outcome)
 }

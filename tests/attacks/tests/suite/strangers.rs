@@ -1,10 +1,10 @@
-//! What comes in by sockets that listen to nobody: datagrams of strangers, and the answers of those that
-//! were asked.
+//! What comes in by sockets that listen to nobody: datagrams of strangers, descriptors in them, and the answers
+//! of those that were asked.
 
 use crate::attack::{ALLOWED, Guard, NET, fresh, text, victim};
 use fnguard_attacks::sink::Udp;
 
-fnguard_attacks::tests! { "strangers": datagrams, by_rule, answers }
+fnguard_attacks::tests! { "strangers": datagrams, descriptors, by_rule, answers }
 
 /// Has somebody outside send to a socket that the function has; how many of the datagrams it received.
 fn sent_to(way: &str, peer: &str, policy: Option<&str>) -> (i64, fnguard_attacks::outcome::Outcome) {
@@ -51,6 +51,68 @@ fn datagrams() {
     // Audited, nothing changes.
     let (received, guarded) = sent_to("bind", &peer, Some("[network]\nmode = \"audit\"\n"));
     assert_eq!(received, 3, "{}", guarded.text());
+}
+
+/// A unix datagram socket whose name the kernel chose needs no listen(2) either, and what comes in there are
+/// descriptors as well: of a connection that no rule would allow, made by somebody outside.
+fn descriptors() {
+    use std::os::fd::AsRawFd;
+    use std::os::linux::net::SocketAddrExt;
+    let run = |policy: Option<&str>| {
+        let (name, sent) = (fresh("name"), fresh("sent"));
+        let attack = victim(["await-courier", text(&name), text(&sent)]);
+        let running = policy.map_or_else(|| attack.clone(), |policy| attack.guard(policy)).start();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let to = loop {
+            match std::fs::read(&name) {
+                Ok(to) => break to,
+                Err(_) if std::time::Instant::now() < deadline => std::thread::yield_now(),
+                Err(_) => panic!("no name\n{}", running.finish().text()),
+            }
+        };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        // Without a name there is nobody to send to.
+        if let Some(to) = to.strip_prefix(b"\0").filter(|to| !to.is_empty()) {
+            let to = std::os::unix::net::SocketAddr::from_abstract_name(to).expect("a name");
+            let courier = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
+            courier.connect_addr(&to).expect("somebody is there");
+            hand_over(courier.as_raw_fd(), theirs.as_raw_fd());
+        }
+        drop(theirs);
+        std::fs::write(&sent, "").expect("a file");
+        let outcome = running.finish();
+        outcome.finished();
+        let mut stolen = String::new();
+        std::io::Read::read_to_string(&mut &ours, &mut stolen).expect("the other end is closed");
+        (stolen, outcome)
+    };
+    assert_eq!(run(None).0, "stolen");
+    let (stolen, guarded) = run(Some(NET));
+    assert_eq!(stolen, "", "{}", guarded.text());
+    guarded.only_record("network", "bind", "a name of the kernel's choice");
+    // Audited, nothing changes.
+    let (stolen, guarded) = run(Some("[network]\nmode = \"audit\"\n"));
+    assert_eq!(stolen, "stolen", "{}", guarded.text());
+    assert_eq!(guarded.violations("network", "bind", "a name of the kernel's choice").len(), 1);
+}
+
+/// Sends a descriptor with one byte.
+fn hand_over(socket: i32, descriptor: i32) {
+    let mut byte = *b"x";
+    let vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    // struct cmsghdr: length (8), level (4), type (4); then the descriptor.
+    let kind = u64::from(libc::SOL_SOCKET as u32) | u64::from(libc::SCM_RIGHTS as u32) << 32;
+    let control = [20u64, kind, u64::from(descriptor as u32)];
+    // SAFETY: all zero is a valid header; the kernel reads what it points to, which is alive.
+    let sent = unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = (&raw const vector).cast_mut();
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_ptr().cast_mut().cast();
+        header.msg_controllen = std::mem::size_of_val(&control);
+        libc::sendmsg(socket, &header, 0)
+    };
+    assert_eq!(sent, 1, "{}", std::io::Error::last_os_error());
 }
 
 fn by_rule() {

@@ -7,6 +7,7 @@ pub fn run(technique: &str, words: &[&str]) -> bool {
     match (technique, words) {
         ("await-stranger", [way, peer, port, sent]) => await_stranger(way, peer, port, sent),
         ("ask-datagrams", [way, peers @ ..]) => ask_datagrams(way, peers),
+        ("await-courier", [name, sent]) => await_courier(name, sent),
         _ => return false,
     }
     true
@@ -63,6 +64,38 @@ fn await_stranger(way: &str, peer: &str, port: &str, sent: &str) {
     socket.set_nonblocking(true).expect("non-blocking");
     let mut buffer = [0u8; 64];
     say("received", std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count() as i64);
+}
+
+/// Lets the kernel choose a unix datagram socket's name (unix(7), autobind), which the outside reads in the
+/// file `name`; and writes to the descriptor that somebody sends there, once the file `sent` is there.
+fn await_courier(name: &str, sent: &str) {
+    let socket = call!(SYS_socket, libc::AF_UNIX, libc::SOCK_DGRAM, 0);
+    let family = (libc::AF_UNIX as u16).to_ne_bytes();
+    say("bind", call!(SYS_bind, socket, family.as_ptr(), family.len()));
+    let (mut own, mut length) = ([0u8; 110], 110u32);
+    call!(SYS_getsockname, socket, own.as_mut_ptr(), &raw mut length);
+    let unfinished = format!("{name}.unfinished");
+    std::fs::write(&unfinished, own.get(2..length as usize).unwrap_or_default()).expect("a file");
+    std::fs::rename(&unfinished, name).expect("in its place");
+    while !std::path::Path::new(sent).exists() {
+        std::thread::yield_now();
+    }
+    let mut byte = [0u8; 1];
+    let vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = [0u64; 8];
+    // SAFETY: all zero is a valid header.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = (&raw const vector).cast_mut();
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = std::mem::size_of_val(&control);
+    let received = call!(SYS_recvmsg, socket, &raw mut header, libc::MSG_DONTWAIT);
+    say("received", received);
+    // struct cmsghdr: length, level and type, then the descriptor.
+    if received > 0 && header.msg_controllen >= 20 {
+        let handed = control[2] as i32;
+        say("written", call!(SYS_write, handed, b"stolen".as_ptr(), 6));
+    }
 }
 
 /// Asks each of the peers by the same socket, in one of the ways that clients have; how many answered.
