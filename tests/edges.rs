@@ -85,7 +85,8 @@ const ARBITER: &[(&str, &[&str])] = &[
     ("links", &["mod"]),
     ("pending", &["target"]),
     // Keeps what it has told, in a form that a link carries.
-    ("witness", &["output", "recent"]),
+    // What late secrets may not blank in a record is the vault's to say.
+    ("witness", &["output", "recent", "vault"]),
     ("recent", &[]),
     // Where the platform's terminal has gone, the pump that holds the function's is told.
     ("terminal", &["output"]),

@@ -194,8 +194,8 @@ impl Arbiter {
         match self.secrets.protect(name, value) {
             // Known already: nothing changes, and there is nothing to tell.
             Ok(None) => Ok(()),
-            Ok(Some(matcher)) => {
-                self.witness.set_matcher(matcher);
+            Ok(Some((output, records))) => {
+                self.witness.set_matchers(output, records);
                 self.witness.record(told(true, None));
                 Ok(())
             }

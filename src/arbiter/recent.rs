@@ -2,9 +2,8 @@
 //! texts as they stand in its record. Not the records' way into the log, which is `witness`'s.
 
 use crate::link::Told;
-use crate::redact::Matcher;
 use crate::report::text::{NAME_MAX, PATH_MAX, shown};
-use crate::report::{Suppressed, Violation};
+use crate::report::{Redact, Suppressed, Violation};
 use std::collections::VecDeque;
 
 /// How many bytes are kept, as [`size`] counts them. The reporter lets through 2,112 violations in ten
@@ -29,8 +28,8 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Keeps a violation that has a record of its own.
-    pub(super) fn violation(&mut self, violation: &Violation, seq: u64, matcher: &Matcher) {
-        let text = |text: &Option<String>, cap| text.as_deref().map(|text| foreign(text, cap, matcher));
+    pub(super) fn violation(&mut self, violation: &Violation, seq: u64, redact: Redact<'_>) {
+        let text = |text: &Option<String>, cap| text.as_deref().map(|text| foreign(text, cap, redact));
         self.push(Told {
             seq,
             action: violation.action.as_str().to_owned(),
@@ -43,21 +42,21 @@ impl Recent {
             detail: text(&violation.detail, PATH_MAX),
             rule: Some(shown(&violation.rule, NAME_MAX)),
             phase: violation.phase.as_str().map(str::to_owned),
-            request_ids: ids(&violation.request_ids, matcher),
+            request_ids: ids(&violation.request_ids, redact),
             count: 1,
         });
     }
 
     /// Keeps a count of violations that have none.
-    pub(super) fn suppressed(&mut self, suppressed: &Suppressed, seq: u64, matcher: &Matcher) {
+    pub(super) fn suppressed(&mut self, suppressed: &Suppressed, seq: u64, redact: Redact<'_>) {
         self.push(Told {
             seq,
             action: suppressed.action.as_str().to_owned(),
             control: suppressed.control.as_str().to_owned(),
             syscall: suppressed.syscall.as_deref().map(|text| shown(text, NAME_MAX)),
-            detail: suppressed.last.as_deref().map(|text| foreign(text, NAME_MAX, matcher)),
+            detail: suppressed.last.as_deref().map(|text| foreign(text, NAME_MAX, redact)),
             rule: suppressed.rule.as_deref().map(|text| shown(text, NAME_MAX)),
-            request_ids: ids(&suppressed.request_ids, matcher),
+            request_ids: ids(&suppressed.request_ids, redact),
             count: suppressed.count,
             ..Told::default()
         });
@@ -91,12 +90,12 @@ impl Recent {
 }
 
 /// A text that the function had a hand in, as in a record on a terminal.
-fn foreign(text: &str, cap: usize, matcher: &Matcher) -> String {
-    shown(&matcher.redact_str(text), cap)
+fn foreign(text: &str, cap: usize, redact: Redact<'_>) -> String {
+    shown(&redact(text), cap)
 }
 
-fn ids(ids: &[String], matcher: &Matcher) -> Vec<String> {
-    ids.iter().take(MOST_IDS).map(|id| foreign(id, ID_MAX, matcher)).collect()
+fn ids(ids: &[String], redact: Redact<'_>) -> Vec<String> {
+    ids.iter().take(MOST_IDS).map(|id| foreign(id, ID_MAX, redact)).collect()
 }
 
 /// About how many bytes one takes, here and in a packet.
@@ -111,11 +110,11 @@ fn size(told: &Told) -> usize {
 mod tests {
     use super::*;
     use crate::link::{Answer, LONGEST};
-    use crate::redact::Secret;
+    use crate::redact::{Matcher, Secret};
     use crate::report::{Action, Control};
 
-    fn none() -> Matcher {
-        Matcher::build([]).unwrap()
+    fn none(text: &str) -> String {
+        text.to_owned()
     }
 
     fn violation(path: String) -> Violation {
@@ -144,7 +143,7 @@ mod tests {
         let mut recent = Recent::default();
         assert_eq!(drain(&recent, 0), (Vec::new(), 0));
         for at in 0..3 {
-            recent.violation(&violation(format!("/{at}")), 10 + at, &none());
+            recent.violation(&violation(format!("/{at}")), 10 + at, &none);
         }
         assert_eq!(drain(&recent, 0), (vec!["/0".into(), "/1".into(), "/2".into()], 0));
         assert_eq!(drain(&recent, 2), (vec!["/2".into()], 0));
@@ -161,7 +160,7 @@ mod tests {
             let mut violation = violation(format!("/{at}/{}", "é".repeat(1024)));
             violation.program = Some("x".repeat(2048));
             violation.request_ids = vec!["\u{202e}".repeat(128); 64];
-            recent.violation(&violation, at, &none());
+            recent.violation(&violation, at, &none);
             assert!(recent.bytes <= MOST);
         }
         let (paths, missed) = drain(&recent, 0);
@@ -173,9 +172,10 @@ mod tests {
     #[test]
     fn texts_are_redacted_and_fit_for_a_line() {
         let matcher = Matcher::build([Secret::new("KEY", "sk_live_9f8Qe7Rt6Yu5Io4Pa3")]).unwrap();
+        let redact = |text: &str| matcher.redact_str(text);
         let mut recent = Recent::default();
         let hostile = "/tmp/sk_live_9f8Qe7Rt6Yu5Io4Pa3\n\u{1b}[2J{\"fnguard\":\"violation\"}";
-        recent.violation(&violation(hostile.to_owned()), 1, &matcher);
+        recent.violation(&violation(hostile.to_owned()), 1, &redact);
         let suppressed = Suppressed {
             control: Control::Files,
             action: Action::Audited,
@@ -187,7 +187,7 @@ mod tests {
             last: Some(hostile.to_owned()),
             request_ids: Vec::new(),
         };
-        recent.suppressed(&suppressed, 2, &matcher);
+        recent.suppressed(&suppressed, 2, &redact);
         let (_, told, _) = recent.after(0);
         for text in [told[0].path.as_deref().unwrap(), told[1].detail.as_deref().unwrap()] {
             assert!(text.starts_with("/tmp/[redacted:KEY]\\n\\u{1b}[2J"), "{text}");

@@ -2,6 +2,7 @@
 
 use crate::redact::{self, BuildError, Matcher, Secret};
 use crate::secrets::Store;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
@@ -11,6 +12,53 @@ const MOST_LATE: usize = 256;
 const MOST_LATE_BYTES: usize = 64 * 1024;
 /// The length of a late secret. A short one would blank ordinary text.
 const LATE_LENGTH: std::ops::RangeInclusive<usize> = 8..=8192;
+
+/// What redacts, now.
+#[derive(Clone, Debug)]
+pub(super) struct Matchers {
+    /// What the function writes.
+    pub(super) output: Arc<Matcher>,
+    /// What records say of its calls.
+    pub(super) records: Arc<Matcher>,
+    /// What records say of the addresses that it called: those can't hold a late secret but by the
+    /// function's own choice of one.
+    pub(super) addresses: Arc<Matcher>,
+}
+
+impl Matchers {
+    /// Those of captured secrets, by which everything is redacted in the same way.
+    pub(super) fn of_captured(matcher: Arc<Matcher>) -> Self {
+        Matchers { output: Arc::clone(&matcher), records: Arc::clone(&matcher), addresses: matcher }
+    }
+
+    /// A text of a record, redacted. It names what a call was aimed at, and whoever made the call may have
+    /// registered late secrets to have that blanked.
+    pub(super) fn of_record(&self, text: &str) -> String {
+        if is_address(text) {
+            return self.addresses.redact_str(text);
+        }
+        let redacted = self.records.redact_str(text);
+        // In a form of a late secret's that reads as a target, such as a path that is base64.
+        if is_marker(&redacted) && names_a_target(text.as_bytes()).is_some() {
+            return self.addresses.redact_str(text);
+        }
+        redacted
+    }
+}
+
+/// Matchers for what the function writes, and for records, that know one late secret more.
+pub(super) type Renewed = (Arc<Matcher>, Arc<Matcher>);
+
+/// Whether a text is an address, with or without a port.
+fn is_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok() || text.parse::<IpAddr>().is_ok()
+}
+
+/// Whether nothing is left of a text but a marker.
+fn is_marker(text: &str) -> bool {
+    let name = text.strip_prefix("[redacted:").and_then(|rest| rest.strip_suffix(']'));
+    name.is_some_and(|name| is_name(name.strip_suffix('?').unwrap_or(name)))
+}
 
 /// The secrets.
 #[derive(Debug)]
@@ -23,7 +71,7 @@ impl Vault {
     /// Takes the captured secrets; with them the first matcher.
     pub(super) fn new(captured: Store) -> Result<(Self, Arc<Matcher>), BuildError> {
         let vault = Vault { captured, late: Mutex::new(Vec::new()) };
-        let matcher = vault.matcher(&[])?;
+        let matcher = Matcher::build(vault.captured()).map(Arc::new)?;
         Ok((vault, matcher))
     }
 
@@ -43,15 +91,16 @@ impl Vault {
         }
     }
 
-    /// Adds a late secret; the matcher that knows it, unless it was known before.
-    pub(super) fn protect(&self, name: &str, value: &[u8]) -> Result<Option<Arc<Matcher>>, &'static str> {
+    /// Adds a late secret; the matchers that know it, for output and for records, unless it was known before.
+    pub(super) fn protect(&self, name: &str, value: &[u8]) -> Result<Option<Renewed>, &'static str> {
         if !is_name(name) {
             return Err("its name must have 1 to 255 ASCII letters, digits, '_', '-' and '.'");
         }
         if !LATE_LENGTH.contains(&value.len()) {
             return Err("its value must have 8 to 8192 bytes");
         }
-        if let Some(reason) = names_a_target(value) {
+        // As it is looked for, which is without the white space around it.
+        if let Some(reason) = names_a_target(value.trim_ascii()) {
             return Err(reason);
         }
         // By itself: a captured secret of the same name may be weak.
@@ -70,8 +119,8 @@ impl Vault {
             return Err("with it the late secrets have more than 65536 bytes together");
         }
         late.push((name.to_owned(), Zeroizing::new(value.to_vec())));
-        match self.matcher(&late) {
-            Ok(matcher) => Ok(Some(matcher)),
+        match self.matchers(&late) {
+            Ok(matchers) => Ok(Some(matchers)),
             Err(_) => {
                 late.pop();
                 Err("the redaction tables could not be built")
@@ -88,10 +137,16 @@ impl Vault {
             .map(|(name, _)| name)
     }
 
-    fn matcher(&self, late: &[(String, Zeroizing<Vec<u8>>)]) -> Result<Arc<Matcher>, BuildError> {
-        let captured = self.captured.iter().map(|(name, value)| Secret::new(name, value));
-        let late = late.iter().map(|(name, value)| Secret::new(name.as_str(), value.as_slice()));
-        Matcher::build(captured.chain(late)).map(Arc::new)
+    fn captured(&self) -> impl Iterator<Item = Secret> {
+        self.captured.iter().map(|(name, value)| Secret::new(name, value))
+    }
+
+    fn matchers(&self, late: &[(String, Zeroizing<Vec<u8>>)]) -> Result<Renewed, BuildError> {
+        let late = || late.iter().map(|(name, value)| Secret::new(name.as_str(), value.as_slice()));
+        let output = Matcher::build(self.captured().chain(late()))?;
+        let spared = |part: &[u8]| names_a_target(part).is_some();
+        let records = Matcher::build_sparing(self.captured(), late(), spared)?;
+        Ok((Arc::new(output), Arc::new(records)))
     }
 }
 
@@ -161,7 +216,7 @@ mod tests {
     #[test]
     fn a_weak_captured_secret_does_not_speak_for_a_late_one() {
         let vault = vault(&[("TOKEN", "")]);
-        let matcher = vault.protect("TOKEN", b"q7mVx2LpR9dKw4Zt").unwrap().unwrap();
+        let (matcher, _) = vault.protect("TOKEN", b"q7mVx2LpR9dKw4Zt").unwrap().unwrap();
         assert_eq!(matcher.redact(b"q7mVx2LpR9dKw4Zt"), b"[redacted:TOKEN]");
         assert_eq!(
             vault.protect("OTHER", b"password").unwrap_err(),
@@ -188,6 +243,7 @@ mod tests {
             "evil.example:443",
             "host.xn--p1ai",
             "network.allow",
+            " 203.0.113.9:4444\n",
         ] {
             let reason = vault.protect("SESSION", value.as_bytes()).expect_err(value);
             assert!(reason.ends_with("which records have to name"), "{value}: {reason}");
@@ -202,5 +258,39 @@ mod tests {
         ] {
             assert!(vault.protect("SESSION", value.as_bytes()).is_ok(), "{value}");
         }
+    }
+
+    /// Late secrets that are no target as they stand, and would blank one: parts of them, beginnings, other
+    /// forms. In what the function writes they are looked for all the same.
+    #[test]
+    fn records_name_targets_whatever_is_registered() {
+        let ipv6 = "[2001:1db8:1234:5678:9abc:def0:1111:2222]:443";
+        let cases: [(&[u8], &str); 9] = [
+            (b"{\"endpoint\":\"203.0.113.9:4444\"}", "203.0.113.9:4444"),
+            (b"'203.0.113.9:4444'", "203.0.113.9:4444"),
+            (b"203.0.113.9:4444-and-more-of-it", "203.0.113.9:4444"),
+            (b"evil.example-and-more-of-it", "evil.example"),
+            (b"{\"endpoint\":\"evil.example\"}", "evil.example"),
+            (b"/ETC/CRON.D/BACKDOOR", "/etc/cron.d/backdoor"),
+            (b"roodkcab/d.norc/cte/", "/etc/cron.d/backdoor"),
+            (b"\x20\x01\x1d\xb8\x12\x34\x56\x78\x9a\xbc\xde\xf0\x11\x11\x22\x22", ipv6),
+            // In base64 a path below /etc.
+            (b"\xfd\xeb\x5c\xfd\xea\xde\xd7\xa8\x9d\xa9\xf9\xed", "/etc/ere16idqfnt"),
+        ];
+        for (value, target) in cases {
+            let vault = vault(&[("TOKEN", "q7mVx2LpR9dKw4Zt")]);
+            let captured = Matcher::build(vault.captured()).map(Arc::new).unwrap();
+            let (output, records) = vault.protect("SESSION", value).unwrap().unwrap();
+            assert_ne!(output.redact_str(target), target, "{value:?}");
+            let matchers = Matchers { output, records, addresses: captured };
+            assert_eq!(matchers.of_record(target), target, "{value:?}");
+            assert_eq!(matchers.of_record("/tmp/q7mVx2LpR9dKw4Zt"), "/tmp/[redacted:TOKEN]");
+        }
+        let vault = vault(&[]);
+        let captured = Matcher::build([]).map(Arc::new).unwrap();
+        let (output, records) = vault.protect("SESSION", b"{\"key\":\"w8Kz-Tq2-Vb5-Nm9\"}").unwrap().unwrap();
+        let matchers = Matchers { output, records, addresses: captured };
+        assert_eq!(matchers.of_record("w8Kz-Tq2-Vb5-Nm9.evil.example"), "[redacted:SESSION].evil.example");
+        assert_eq!(matchers.of_record("w8Kz-Tq2-Vb5-Nm9"), "[redacted:SESSION]");
     }
 }

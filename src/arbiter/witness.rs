@@ -3,6 +3,7 @@
 
 use super::output::Outlet;
 use super::recent::Recent;
+use super::vault::Matchers;
 use crate::link::Told;
 use crate::redact::Matcher;
 use crate::report::{Counts, Options, Record, Redacted, Reporter, Violation};
@@ -24,7 +25,7 @@ const MOST_OTHERS: usize = 1 << 20;
 pub(crate) struct Witness {
     queue: Mutex<Queue>,
     changed: Condvar,
-    matcher: RwLock<Arc<Matcher>>,
+    matchers: RwLock<Matchers>,
 }
 
 struct Queue {
@@ -106,36 +107,41 @@ impl Witness {
                 ended: false,
             }),
             changed: Condvar::new(),
-            matcher: RwLock::new(matcher),
+            matchers: RwLock::new(Matchers::of_captured(matcher)),
         }
     }
 
-    /// The matcher in force.
+    /// The matcher in force for what the function writes.
     pub(crate) fn matcher(&self) -> Arc<Matcher> {
-        Arc::clone(&self.matcher.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.matchers.read().unwrap_or_else(PoisonError::into_inner).output)
     }
 
-    /// Puts another matcher in force.
-    pub(crate) fn set_matcher(&self, matcher: Arc<Matcher>) {
-        *self.matcher.write().unwrap_or_else(PoisonError::into_inner) = matcher;
+    fn matchers(&self) -> Matchers {
+        self.matchers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other matchers in force, for what the function writes and for records.
+    pub(crate) fn set_matchers(&self, output: Arc<Matcher>, records: Arc<Matcher>) {
+        let mut matchers = self.matchers.write().unwrap_or_else(PoisonError::into_inner);
+        (matchers.output, matchers.records) = (output, records);
     }
 
     /// Reports a violation, within the reporter's limits.
     pub(crate) fn violation(&self, violation: &Violation) {
-        let matcher = self.matcher();
-        let redact = |text: &str| matcher.redact_str(text);
+        let matchers = self.matchers();
+        let redact = |text: &str| matchers.of_record(text);
         let mut queue = self.lock();
         if let Some(line) = queue.reporter.violation(violation, SystemTime::now(), &redact) {
             let seq = queue.reporter.seq();
-            queue.recent.violation(violation, seq, &matcher);
+            queue.recent.violation(violation, seq, &redact);
             self.push(queue, line, Kind::Violation);
         }
     }
 
     /// Reports that secrets were replaced, within the reporter's limits.
     pub(crate) fn redacted(&self, redacted: Redacted) {
-        let matcher = self.matcher();
-        let redact = |text: &str| matcher.redact_str(text);
+        let matchers = self.matchers();
+        let redact = |text: &str| matchers.of_record(text);
         let mut queue = self.lock();
         if let Some(line) = queue.reporter.redacted(redacted, SystemTime::now(), &redact) {
             self.push(queue, line, Kind::Other);
@@ -144,8 +150,8 @@ impl Witness {
 
     /// Reports anything else.
     pub(crate) fn record(&self, record: impl Into<Record>) {
-        let matcher = self.matcher();
-        let redact = |text: &str| matcher.redact_str(text);
+        let matchers = self.matchers();
+        let redact = |text: &str| matchers.of_record(text);
         let record = record.into();
         let mut queue = self.lock();
         let line = queue.reporter.record(&record, SystemTime::now(), &redact);
@@ -154,8 +160,8 @@ impl Witness {
 
     /// Reports what was only counted so far.
     pub(crate) fn summarise(&self) {
-        let matcher = self.matcher();
-        let redact = |text: &str| matcher.redact_str(text);
+        let matchers = self.matchers();
+        let redact = |text: &str| matchers.of_record(text);
         let mut queue = self.lock();
         let counted = queue.reporter.counted();
         if counted.is_empty() {
@@ -165,7 +171,7 @@ impl Witness {
             let line = queue.reporter.record(&counted, SystemTime::now(), &redact);
             if let Record::Suppressed(suppressed) = &counted {
                 let seq = queue.reporter.seq();
-                queue.recent.suppressed(suppressed, seq, &matcher);
+                queue.recent.suppressed(suppressed, seq, &redact);
             }
             queue.push(line, Kind::of(&counted));
         }

@@ -132,11 +132,34 @@ impl Matcher {
     ///
     /// [`BuildError`] when there are too many secrets, they are too long, or a name is unusable.
     pub fn build(secrets: impl IntoIterator<Item = Secret>) -> Result<Self, BuildError> {
+        Matcher::assemble(secrets.into_iter().map(|secret| (secret, None)))
+    }
+
+    /// Builds a matcher for texts that have to name something, where code that wants it unnamed has chosen
+    /// the secrets in `late`. Of those a beginning is no match, only the whole; and none of their parts
+    /// that `spared` says yes to is looked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Matcher::build`].
+    #[cfg(guarded_platform)]
+    pub(crate) fn build_sparing(
+        secrets: impl IntoIterator<Item = Secret>,
+        late: impl IntoIterator<Item = Secret>,
+        spared: fn(&[u8]) -> bool,
+    ) -> Result<Self, BuildError> {
+        let secrets = secrets.into_iter().map(|secret| (secret, None));
+        Matcher::assemble(secrets.chain(late.into_iter().map(|secret| (secret, Some(spared)))))
+    }
+
+    fn assemble(
+        secrets: impl Iterator<Item = (Secret, Option<fn(&[u8]) -> bool>)>,
+    ) -> Result<Self, BuildError> {
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut weak = Vec::new();
         let (mut strong, mut tokens) = (Vec::new(), Vec::new());
         let (mut total, mut turned) = (0usize, MAX_TURNED_LEN);
-        for Secret { name, mut value } in secrets {
+        for (Secret { name, mut value }, spared) in secrets {
             let index = u16::try_from(names.len()).ok().filter(|&at| usize::from(at) < MAX_SECRETS);
             let Some(index) = index else { return Err(BuildError::TooMany) };
             if !is_name(&name) {
@@ -155,16 +178,25 @@ impl Matcher {
                 value = Zeroizing::new(trimmed.to_vec());
             }
             let len = value.len();
-            match strength::strength(&value) {
-                Strength::Weak(reason) => weak.push(Weak { name, reason }),
-                Strength::Token => tokens.push(Pattern {
-                    identifying: strength::identifying_len(&value),
-                    bytes: value,
-                    name: index,
-                    fragment: len,
-                }),
-                Strength::Strong => strong.extend(parts::parts(&value, index, &mut turned)),
-            }
+            let (patterns, among) = match strength::strength(&value) {
+                Strength::Weak(reason) => {
+                    weak.push(Weak { name, reason });
+                    continue;
+                }
+                Strength::Token => {
+                    let identifying = strength::identifying_len(&value);
+                    (vec![Pattern { identifying, bytes: value, name: index, fragment: len }], &mut tokens)
+                }
+                Strength::Strong => (parts::parts(&value, index, &mut turned), &mut strong),
+            };
+            among.extend(patterns.into_iter().filter_map(|pattern| match spared {
+                None => Some(pattern),
+                Some(spared) if spared(&pattern.bytes) => None,
+                Some(_) => {
+                    let whole = pattern.bytes.len();
+                    Some(Pattern { fragment: whole, identifying: whole, ..pattern })
+                }
+            }));
         }
         let (strong, tokens) = (Automaton::build(strong), Automaton::build(tokens));
         Ok(Matcher { tables: Arc::new(Tables { strong, tokens, names, weak }) })

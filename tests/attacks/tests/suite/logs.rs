@@ -548,6 +548,17 @@ fn hostile_registration() {
         let record = guarded.one_record("network", "connect", "203.0.113.9:4444");
         assert_eq!(record["address"], "203.0.113.9:4444", "{value}: {record}");
     }
+    // What is no address, and would blank one: by its white space, its parts, its beginning, in reverse.
+    for value in [
+        " 203.0.113.9:4444",
+        "{\"endpoint\":\"203.0.113.9:4444\"}",
+        "'203.0.113.9:4444'",
+        "203.0.113.9:4444-and-more-of-it",
+    ] {
+        let guarded = victim(["protect", "LATE", value, "x"]).under_guard(NET);
+        let record = guarded.one_record("network", "connect", "203.0.113.9:4444");
+        assert_eq!(record["address"], "203.0.113.9:4444", "{value}: {record}");
+    }
 }
 
 /// Ten thousand refused connections, then a file that is deleted.
