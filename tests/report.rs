@@ -677,10 +677,10 @@ proptest! {
     #[test]
     fn a_text_is_cut_only_when_it_must_be(name in hostile_text()) {
         let mut violation = Violation::new(Control::Network, Action::Blocked, "connect", "network.allow");
-        violation.name = Some(name.clone());
+        violation.address = Some(name.clone());
         let line = Reporter::new(Options::default()).violation(&violation, noon(), &plain).unwrap();
-        let raw = line.split_once(r#""name":""#).unwrap().1.split_once(r#"","rule""#).unwrap().0;
-        let shown = parse(&line)["name"].as_str().unwrap().to_owned();
+        let raw = line.split_once(r#""address":""#).unwrap().1.split_once(r#"","rule""#).unwrap().0;
+        let shown = parse(&line)["address"].as_str().unwrap().to_owned();
         prop_assert!(raw.len() <= 255);
         if shown != name {
             prop_assert!(shown.ends_with('…') && name.starts_with(shown.trim_end_matches('…')));
@@ -695,9 +695,9 @@ fn a_text_fills_its_room_to_the_last_byte() {
     for (unit, shown) in [("a", 1), ("é", 2), ("\u{1}", 6), ("\"", 2), ("😀", 4)] {
         for count in 0..300 {
             let mut violation = Violation::new(Control::Network, Action::Blocked, "connect", "network.allow");
-            violation.name = Some(unit.repeat(count));
+            violation.address = Some(unit.repeat(count));
             let line = Reporter::new(Options::default()).violation(&violation, noon(), &plain).unwrap();
-            let raw = line.split_once(r#""name":""#).unwrap().1.split_once(r#"","rule""#).unwrap().0;
+            let raw = line.split_once(r#""address":""#).unwrap().1.split_once(r#"","rule""#).unwrap().0;
             if count * shown <= 255 {
                 assert_eq!(raw.len(), count * shown);
             } else {
@@ -768,6 +768,17 @@ fn a_list_that_is_cut_says_how_much_is_missing() {
     assert!(named > 20);
     assert!(shown.iter().zip(&secrets).take(named).all(|(shown, secret)| shown == secret));
     assert_eq!(shown[named], format!("… {} more", 500 - named));
+}
+
+/// What says whom it was meant for stands at the end of a name.
+#[test]
+fn the_longest_name_that_dns_can_carry_is_shown_whole() {
+    let label = "\\255".repeat(48);
+    let mut violation = Violation::new(Control::Network, Action::Blocked, "lookup", "network.allow");
+    violation.name =
+        Some(format!("{}evil.example", format!("{label}.").repeat(4) + &"\\255".repeat(40) + "."));
+    let line = Reporter::new(Options::default()).record(&violation.clone().into(), noon(), &plain);
+    assert_eq!(parse(&line)["name"], violation.name.unwrap());
 }
 
 #[test]

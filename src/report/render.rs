@@ -7,7 +7,7 @@ use super::record::{
     Barrier, Counts, Ended, Held, LateOutput, LateSecret, Posture, Record, Redacted, Refusal, Suppressed,
     Violation,
 };
-use super::text::{NAME_MAX, PATH_MAX};
+use super::text::{LOOKUP_MAX, NAME_MAX, PATH_MAX};
 use super::{Redact, time};
 use std::time::SystemTime;
 
@@ -61,7 +61,7 @@ fn of_violation(line: &mut Object<'_>, violation: &Violation) {
     line.own("action", violation.action.as_str(), WORD_MAX);
     line.own("syscall", &violation.syscall, WORD_MAX);
     line.foreign("address", violation.address.as_deref(), NAME_MAX);
-    line.foreign("name", violation.name.as_deref(), NAME_MAX);
+    line.foreign("name", violation.name.as_deref(), LOOKUP_MAX);
     line.foreign("path", violation.path.as_deref(), PATH_MAX);
     line.foreign("program", violation.program.as_deref(), PATH_MAX);
     line.foreign("detail", violation.detail.as_deref(), PATH_MAX);

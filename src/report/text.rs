@@ -8,6 +8,9 @@ pub const ELLIPSIS: &str = "…";
 
 /// The most bytes a name takes in a line, escapes included.
 pub const NAME_MAX: usize = 255;
+/// The same for a host name: any that DNS can carry (RFC 1035 section 2.3.4), its octets as `\DDD`. What says where
+/// a look-up was aimed stands at its end, so that none is cut.
+pub const LOOKUP_MAX: usize = 5 * 256;
 /// The most bytes a path or a free text takes in a line, escapes included.
 pub const PATH_MAX: usize = 1024;
 
