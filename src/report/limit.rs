@@ -7,7 +7,7 @@
 
 use super::record::{Action, Control, Suppressed, Violation};
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 /// How many targets of one kind get a record.
@@ -43,9 +43,8 @@ impl Kind {
 
 #[derive(Default)]
 struct Tally {
-    /// Hashes of the targets that have a record. A collision makes a new target count as a
-    /// repeated one, and a function may find one on purpose: that gains nothing over filling the
-    /// set, so the hash needs no key.
+    /// Keyed hashes of the targets that have a record. A collision makes a new target count as a
+    /// repeated one, so that none must be found on purpose.
     printed: BTreeSet<u64>,
     count: u64,
     unlisted: u64,
@@ -57,6 +56,7 @@ pub(super) struct Limiter {
     /// How long a target's record holds before it is printed anew.
     window: Duration,
     window_start: Option<SystemTime>,
+    hashes: RandomState,
     kinds: BTreeMap<Kind, Tally>,
     /// How many targets all kinds hold.
     printed: usize,
@@ -66,7 +66,14 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(window: Duration) -> Self {
-        Limiter { window, window_start: None, kinds: BTreeMap::new(), printed: 0, pending_since: None }
+        Limiter {
+            window,
+            window_start: None,
+            hashes: RandomState::new(),
+            kinds: BTreeMap::new(),
+            printed: 0,
+            pending_since: None,
+        }
     }
 
     /// Whether the violation gets a record; if not, it has been counted.
@@ -78,7 +85,7 @@ impl Limiter {
     ) -> bool {
         self.roll(now);
         let kind = self.kind(violation);
-        let target = target(violation, kind.call.is_none() || is_nameless(violation));
+        let target = target(&self.hashes, violation, kind.call.is_none() || is_nameless(violation));
         let printed_together = self.printed;
         let tally = self.kinds.entry(kind).or_default();
         let known = tally.printed.contains(&target);
@@ -165,14 +172,10 @@ fn is_nameless(violation: &Violation) -> bool {
 }
 
 /// What tells violations of one kind apart; beyond the cap on kinds, the call and rule too.
-fn target(violation: &Violation, with_call: bool) -> u64 {
-    let mut hasher = DefaultHasher::new();
+fn target(hashes: &RandomState, violation: &Violation, with_call: bool) -> u64 {
     let Violation { address, name, path, program, detail, .. } = violation;
-    (address, name, path, program, detail).hash(&mut hasher);
-    if with_call {
-        (&violation.syscall, &violation.rule).hash(&mut hasher);
-    }
-    hasher.finish()
+    let call = with_call.then_some((&violation.syscall, &violation.rule));
+    hashes.hash_one((address, name, path, program, detail, call))
 }
 
 /// The one text that says most about the target.
