@@ -129,9 +129,13 @@ pub fn is_long() -> bool {
     std::env::var_os("FNGUARD_ATTACKS_LONG").is_some_and(|value| value != "0")
 }
 
-/// How many rounds a race runs.
+/// How many rounds a race runs; where a machine is emulated, what it is told.
 pub fn rounds() -> u32 {
-    if is_long() { 100_000 } else { 2_000 }
+    match std::env::var("FNGUARD_ATTACKS_ROUNDS") {
+        Ok(told) => told.parse().expect("FNGUARD_ATTACKS_ROUNDS is a number"),
+        Err(_) if is_long() => 100_000,
+        Err(_) => 2_000,
+    }
 }
 
 /// Runs a race unguarded until it is won: on a busy machine the two threads may not meet in one

@@ -1,7 +1,7 @@
 //! The attack suite: each technique is run without the guard and seen to succeed, then with it
 //! and seen to fail, on the outside. It isolates itself in namespaces of its own and runs as root
 //! and as an ordinary user (`FNGUARD_ATTACKS_AS_USER=1`); words on the command line choose tests.
-//! `FNGUARD_ATTACKS_LONG=1` runs races at full length.
+//! `FNGUARD_ATTACKS_LONG=1` runs races at full length, `FNGUARD_ATTACKS_ROUNDS` at one of its own.
 
 mod arming;
 mod attack;
