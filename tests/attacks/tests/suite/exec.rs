@@ -117,7 +117,7 @@ fn loader_exchanged() {
     let write = format!("echo lived >> {}", text(&file));
     let exchanged = |rounds: &str| {
         victim(["exec-flip", "/usr/bin/true", LOADER, rounds, "/usr/bin/dash", "-c", &write])
-            .limit(Duration::from_secs(600))
+            .limit(Duration::from_secs(1800))
     };
     let attack = exchanged(&rounds().to_string());
     assert!(until_it_wins(&attack, |_| file.exists()));
@@ -142,7 +142,7 @@ fn path_exchanged() {
     let write = format!("echo lived >> {}", text(&file));
     let count = rounds().to_string();
     let attack = victim(["exec-flip", "/usr/bin/true", "/usr/bin/dash", &count, "-c", &write])
-        .limit(Duration::from_secs(600));
+        .limit(Duration::from_secs(1800));
     assert!(until_it_wins(&attack, |_| file.exists()));
     std::fs::remove_file(&file).expect("it is there");
     let guarded = attack.under_guard(TRUE);
