@@ -21,15 +21,28 @@ install_emulator() {
     apt-get install -q -y --no-install-recommends qemu-system-x86 busybox-static cpio
 }
 
+# origin_of LABEL: where this machine's own package lists of that archive come from, by the label that each Release file states.
+origin_of() {
+    apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Identifier: Packages' |
+        awk -v label="$1" '{ uri = $1; sub(/^[^ ]* /, "") } $0 == label && !found++ { print uri }'
+}
+
 # fetch_kernel SUITE DIRECTORY: the newest kernel of a Debian suite, unpacked. The machine's own package lists stay as they are.
 fetch_kernel() {
     local suite=$1 directory=$2 image
     [ -e "$directory/image" ] && return 0
     [ -e "$KEYRING" ] || { say "no $KEYRING: Debian's kernels can't be verified"; return 77; }
+    local archive security
+    archive=$(origin_of Debian)
+    security=$(origin_of Debian-Security)
+    if [ -z "$archive" ] || [ -z "$security" ]; then
+        say "no package lists of Debian's, or of its security updates, are here: name both in /etc/apt, and run apt-get update"
+        return 77
+    fi
     mkdir -p "$directory/apt/lists/partial" "$directory/apt/cache/archives/partial"
     {
-        printf 'deb [arch=amd64 signed-by=%s] http://deb.debian.org/debian %s main\n' "$KEYRING" "$suite"
-        printf 'deb [arch=amd64 signed-by=%s] http://deb.debian.org/debian-security %s-security main\n' "$KEYRING" "$suite"
+        printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' "$KEYRING" "$archive" "$suite"
+        printf 'deb [arch=amd64 signed-by=%s] %s %s-security main\n' "$KEYRING" "$security" "$suite"
     } > "$directory/apt/sources.list"
     cat > "$directory/apt/apt.conf" <<CONF
 Dir::Etc::sourcelist "$directory/apt/sources.list";
