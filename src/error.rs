@@ -82,7 +82,7 @@ pub(crate) enum ArmError {
     #[error("the secret {name} is not set")]
     SecretNotSet { name: String },
     #[error("the secret {name} is too weak to redact: {reason}")]
-    SecretWeak { name: String, reason: &'static str },
+    SecretWeak { name: String, reason: String },
     #[error("{0}")]
     NotRedactable(#[from] crate::redact::BuildError),
     #[error("the compiled policy cannot be read: {0}")]
@@ -128,7 +128,7 @@ impl ArmError {
             ArmError::Call { source, .. } | ArmError::Unsupported { source, .. } => source.to_string(),
             ArmError::Threads { found } => format!("{found} threads"),
             ArmError::SecretNotSet { .. } => "no such variable in the environment".to_owned(),
-            ArmError::SecretWeak { reason, .. } => (*reason).to_owned(),
+            ArmError::SecretWeak { reason, .. } => reason.clone(),
             ArmError::TwoPolicies { first, second } => format!("{first}, and {second}"),
             ArmError::Architecture { found, .. } => format!("filters for {found}"),
             ArmError::ArmedAlready => "a guard above this process".to_owned(),
@@ -150,7 +150,7 @@ impl ArmError {
         Some(match self {
             ArmError::Threads { .. } => "one thread".to_owned(),
             ArmError::SecretNotSet { .. } => "a value, as [secrets] env names it".to_owned(),
-            ArmError::SecretWeak { .. } => "a value of 4 bytes or more".to_owned(),
+            ArmError::SecretWeak { .. } => "a value that ordinary text does not hold".to_owned(),
             ArmError::TwoPolicies { .. } => "one policy".to_owned(),
             ArmError::Architecture { expected, .. } => format!("filters for {expected}"),
             ArmError::ArmedAlready => "a process that nobody guards".to_owned(),
@@ -192,7 +192,9 @@ impl ArmError {
                 "set it, remove it from [secrets] env, or list it in [secrets] optional"
             }
             ArmError::NotRedactable(_) => "change the variable, or take it out of [secrets] env",
-            ArmError::SecretWeak { .. } => "use a longer value, or set [secrets] on_weak = \"warn\"",
+            ArmError::SecretWeak { .. } => {
+                "use a longer and less common value, or set [secrets] on_weak = \"warn\""
+            }
             ArmError::Policy(_) | ArmError::Architecture { .. } => {
                 "build the function and the launcher with the same version of fnguard, for the same target"
             }

@@ -25,7 +25,7 @@ use crate::secrets::Captured;
 use crate::sys::process::{self, End};
 use crate::sys::stack::InitialEnvironment;
 use crate::sys::{Errno, capability, descriptor, limit, memory, path, seccomp, signal};
-use fnguard_policy::model::{Compiled, Mode, OwnCode, Peer, Policy, Transport};
+use fnguard_policy::model::{Compiled, Mode, OnWeak, OwnCode, Peer, Policy, Transport};
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -210,6 +210,11 @@ fn become_arbiter(
     let (vault, matcher) = Vault::new(captured.store)?;
     let weak: Vec<(String, String)> =
         matcher.weak().iter().map(|weak| (weak.name.clone(), weak.reason.to_string())).collect();
+    if policy.secrets.on_weak == OnWeak::Refuse
+        && let Some((name, reason)) = weak.first()
+    {
+        return Err(ArmError::SecretWeak { name: name.clone(), reason: reason.clone() });
+    }
     let options = Options {
         style: if for_a_person { Style::Terminal } else { Style::Json },
         emf: policy.report.emf.as_deref().and_then(|namespace| Namespace::new(namespace).ok()),

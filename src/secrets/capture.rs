@@ -5,7 +5,7 @@ use super::store::Store;
 use crate::error::ArmError;
 use crate::sys::process::SingleThreaded;
 use crate::sys::stack::InitialEnvironment;
-use fnguard_policy::model::{OnWeak, Policy};
+use fnguard_policy::model::Policy;
 
 /// Proof that the secrets are out of the environment, and what was found there.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Captured {
 ///
 /// # Errors
 ///
-/// A required secret that is not set, a weak one where the policy refuses those, no memory.
+/// A required secret that is not set, no memory.
 pub(crate) fn capture(
     environment: &mut InitialEnvironment,
     policy: &Policy,
@@ -66,16 +66,6 @@ pub(crate) fn capture(
         let optional = policy.secrets.optional.contains(&pattern.text);
         if !optional && store.get(&pattern.text).is_none() {
             return Err(ArmError::SecretNotSet { name: pattern.text.clone() });
-        }
-    }
-    if policy.secrets.on_weak == OnWeak::Refuse {
-        for (name, value) in store.iter() {
-            let reason = match value.len() {
-                0 => "it is empty",
-                1..=3 => "it has fewer than 4 bytes",
-                _ => continue,
-            };
-            return Err(ArmError::SecretWeak { name: name.to_owned(), reason });
         }
     }
     Ok(Captured { store, looks_like_secret, free_slots, _proof: () })

@@ -157,7 +157,7 @@ pub struct Secrets {
     pub env: Vec<SecretPattern>,
     /// Exact names that need not be set.
     pub optional: Vec<String>,
-    /// What an empty or very short value does.
+    /// What a value does that is too short or too common to be redacted.
     pub on_weak: OnWeak,
 }
 
@@ -211,7 +211,7 @@ fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
 /// `[secrets] on_weak`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnWeak {
-    /// Start, and name the variable as too short to redact safely.
+    /// Start, and name the variable in the posture line.
     #[default]
     Warn,
     /// Do not start.

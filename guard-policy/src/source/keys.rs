@@ -281,12 +281,12 @@ pub static SECTIONS: &[Section] = &[
             Key {
                 name: "on_weak",
                 kind: Kind::Choice(&[
-                    Choice { word: "warn", doc: "start, and name the variable as too short to mask safely" },
+                    Choice { word: "warn", doc: "start, and name the variable in the posture line" },
                     Choice { word: "refuse", doc: "do not start" },
                 ]),
                 default: "\"warn\"",
                 example: "\"refuse\"",
-                doc: "What an empty or very short value does.",
+                doc: "What a value does that is not masked, since ordinary text may hold it: an empty or very short one, a short number, one byte over and over, a common word, address or path.",
             },
             reserved("force", "Mask a value however short it is."),
             reserved("never", "Values that are never masked."),
