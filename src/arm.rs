@@ -349,8 +349,10 @@ fn try_arbiter(arbiter: i32) -> Vec<String> {
 /// Makes glibc ask its nameserver over TCP, which the arbiter sends to its own proxy: over UDP
 /// glibc compares the answer's sender with the server it asked.
 fn use_tcp_resolver(environment: &mut InitialEnvironment, free_slots: usize) {
-    if !environment.append(c"RES_OPTIONS=use-vc", free_slots) {
-        crate::start::set_resolver_options_later();
+    // Of two variables of one name getenv(3) answers the first.
+    let is_set = (0..environment.count()).any(|index| environment.get(index).starts_with(b"RES_OPTIONS="));
+    if is_set || !environment.append(c"RES_OPTIONS=use-vc", free_slots) {
+        crate::start::add_resolver_options_later();
     }
 }
 

@@ -54,8 +54,8 @@ static ANCHOR: Registration = Registration::nothing();
 
 /// Whether the platform named a runtime API when the process began, before any code could unset it.
 static RUNTIME_API: AtomicBool = AtomicBool::new(false);
-/// Whether RES_OPTIONS has to be set by libc, once libc can.
-static SET_RESOLVER: AtomicBool = AtomicBool::new(false);
+/// Whether libc has to add to RES_OPTIONS, once it can.
+static ADD_RESOLVER_OPTIONS: AtomicBool = AtomicBool::new(false);
 
 /// Whether SIGPIPE was ignored when the process began: the Rust runtime ignores it before main, and
 /// what a launcher becomes must find it as its own parent left it.
@@ -71,9 +71,9 @@ pub(crate) fn initial_runtime_api() -> bool {
     RUNTIME_API.load(Ordering::Relaxed)
 }
 
-/// Asks for RES_OPTIONS to be set when libc is ready.
-pub(crate) fn set_resolver_options_later() {
-    SET_RESOLVER.store(true, Ordering::Relaxed);
+/// Asks for RES_OPTIONS to be added to when libc is ready.
+pub(crate) fn add_resolver_options_later() {
+    ADD_RESOLVER_OPTIONS.store(true, Ordering::Relaxed);
 }
 
 /// The policies that are registered in this program.
@@ -206,8 +206,8 @@ fn refuse(error: &ArmError) -> ! {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 mod constructor {
-    use super::{InitialEnvironment, SET_RESOLVER, arm, refuse, resume, start};
-    use std::ffi::{CStr, c_char, c_int};
+    use super::{ADD_RESOLVER_OPTIONS, InitialEnvironment, arm, refuse, resume, start};
+    use std::ffi::{CStr, CString, c_char, c_int};
     use std::sync::atomic::Ordering;
 
     type Constructor = extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char);
@@ -255,11 +255,15 @@ mod constructor {
     }
 
     extern "C" fn late(_count: c_int, _arguments: *mut *mut c_char, _environment: *mut *mut c_char) {
-        if SET_RESOLVER.load(Ordering::Relaxed) {
+        if ADD_RESOLVER_OPTIONS.load(Ordering::Relaxed) {
             // SAFETY: before main, with one thread; libc is ready by now. In the function's own
-            // process, after arming: whatever stands behind the symbol gains nothing.
+            // process, after arming: whatever stands behind the symbols gains nothing.
             unsafe {
-                libc::setenv(c"RES_OPTIONS".as_ptr(), c"use-vc".as_ptr(), 0);
+                let set = libc::getenv(c"RES_OPTIONS".as_ptr());
+                let given = if set.is_null() { c"" } else { CStr::from_ptr(set) };
+                // Options are words; a later one counts.
+                let both = CString::new([given.to_bytes(), b" use-vc"].concat()).unwrap_or_default();
+                libc::setenv(c"RES_OPTIONS".as_ptr(), both.as_ptr(), 1);
             }
         }
     }

@@ -34,6 +34,7 @@ fn main_under(attributes: &str, policy: &str) -> String {
     let asynchronous = if attributes.contains("tokio") { "async " } else { "" };
     format!(
         "{attributes}\n{asynchronous}fn main() {{\n    println!(\"armed: {{}}\", fnguard::is_armed());\n    \
+         println!(\"resolver: {{}}\", std::env::var(\"RES_OPTIONS\").unwrap_or_default());\n    \
          println!(\"connect: {{:?}}\", std::net::TcpStream::connect(std::env::args().nth(1).unwrap()).map_err(|e| e.kind()).map(drop));\n}}\n"
     )
 }
@@ -108,6 +109,20 @@ fn programs_arm_as_their_policies_say() {
     }
     links_that_nobody_answers(program("enforce"), &address);
     assert!(listener.accept().is_err(), "nobody came");
+
+    // The platform's options for the resolver stay, and asking over TCP comes to them, whether a captured variable
+    // has left room for one or not.
+    let token = ("TOKEN", "a-token-of-the-function");
+    let given = ("RES_OPTIONS", "timeout:1");
+    for (name, environment, options) in [
+        ("enforce", vec![], "use-vc"),
+        ("enforce", vec![given], "timeout:1 use-vc"),
+        ("secret", vec![token], "use-vc"),
+        ("secret", vec![token, given], "timeout:1 use-vc"),
+    ] {
+        let output = run(program(name), &[&address], &environment);
+        assert_eq!(said(&output, "resolver").trim(), options, "{name} {environment:?}");
+    }
 
     let missing =
         refusal(&run(program("secret"), &[&address], &[("DB_PASSWORD", "a-password-of-the-database")]));
