@@ -19,7 +19,13 @@ pub(super) fn read(text: &str, origin: &str) -> (Policy, Vec<Diagnostic>) {
     let mut reader = Reader { lines: Lines::new(text, origin), found: Vec::new(), programs: Vec::new() };
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut is_whole = true;
-    for error in errors {
+    for error in &errors {
+        let follows = |other: &toml::de::Error| {
+            other.span() == error.span() && syntax::follows(error.message(), other.message())
+        };
+        if errors.iter().any(follows) {
+            continue;
+        }
         let span = error.span().unwrap_or(text.len()..text.len());
         if error.message() == "duplicate key" {
             reader.duplicate(document.get_ref(), span);

@@ -19,17 +19,29 @@ pub(super) fn fault(said: &str, written: &str) -> Fault {
                 .expected("a value after `=`")
                 .help("write one, or remove the key")
         } else {
-            let help = format!("write {}", quoted(written));
+            // What an editor of prose makes of quotes.
+            let plain = written.trim_matches(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']);
+            let help = format!("write {}", quoted(plain));
             not_toml(what).expected("a string in quotes").help(help)
         };
     }
     match expected {
+        // Found missing at the end of the line, which is not where it belongs.
+        Some(mark @ ("`\"`" | "`'`")) if what.contains("string") => {
+            not_toml(what).expected(mark).help(format!("write {mark} where the text of the string ends"))
+        }
         Some(mark) if mark.starts_with('`') && mark.ends_with('`') && !mark.contains(", ") => {
             not_toml(what).expected(mark).help(format!("write {mark} there"))
         }
         Some(other) => not_toml(what).expected(other).help(HELP),
         None => not_toml(what).help(HELP),
     }
+}
+
+/// Whether one complaint is about what another, at the same place, has left open: a string that is not closed
+/// keeps what it stands in from being closed.
+pub(super) fn follows(said: &str, other: &str) -> bool {
+    said.starts_with("unclosed ") && other.contains("string")
 }
 
 /// Where a mistake in the syntax has no remedy of its own.
