@@ -179,7 +179,14 @@ fn describe_beginning(beginning: &Beginning, guarded: bool, out: &mut impl Write
             )?;
         }
     }
-    writeln!(out, "  {} constructors in .init_array, which run after the guard's", beginning.init)?;
+    if guarded {
+        let several = if beginning.init == 1 {
+            "1 constructor".to_owned()
+        } else {
+            format!("{} constructors", beginning.init)
+        };
+        writeln!(out, "  {several} in .init_array, which run after the guard's")?;
+    }
     if !beginning.interposed.is_empty() {
         writeln!(
             out,

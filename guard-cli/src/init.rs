@@ -13,7 +13,7 @@ pub(crate) fn run(arguments: &Init, out: &mut impl Write) -> Result<ExitCode> {
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} exists and is left as it is; `fnguard check --policy` reads it", path.display())
+            bail!("{0} exists and is left as it is; `fnguard check --policy {0}` reads it", path.display())
         }
         Err(error) => return Err(error).with_context(|| format!("can't create {}", path.display())),
     };

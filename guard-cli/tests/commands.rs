@@ -146,6 +146,7 @@ fn check_a_binary_without_a_note() {
     let output = stage.run(["check", "/bin/true"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("none in its note"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("the guard's"), "it has none: {}", stdout(&output));
     stage.write("script", "#!/bin/sh\n");
     let output = stage.run(["check", "script"]);
     assert_eq!(output.status.code(), Some(1));
@@ -173,6 +174,7 @@ fn init_writes_once() {
     let output = stage.run(["init"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("exists and is left as it is"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`fnguard check --policy guard.toml` reads it"), "{}", stderr(&output));
     assert_eq!(std::fs::read(stage.path.join("guard.toml")).unwrap(), b"mine");
     // Nor through a link.
     std::os::unix::fs::symlink("target.toml", stage.path.join("link.toml")).unwrap();
