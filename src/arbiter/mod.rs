@@ -49,7 +49,7 @@ use fnguard_policy::model::{Name, Peer, Policy, RuleRef};
 use images::Images;
 use invocations::Invocations;
 use links::Links;
-use names::{Binding, Lookup, Names, Refusal, Upstream, Verdict};
+use names::{Binding, Failure, Lookup, Names, Refusal, Upstream, Verdict};
 use output::{Output, PumpEvents};
 use pending::Pending;
 use serve::Servers;
@@ -275,6 +275,14 @@ fn lookup_violation(lookup: &Lookup) -> Option<Violation> {
                 Some(format!("answered with {}, where names may not lead", list.join(", "))),
             )
         }
+        // A limit of the guard's own, which the function must not take for its nameserver's failure.
+        Verdict::Failed(failure @ Failure::Busy) => {
+            return Some(Violation {
+                name: Some(lookup.name.clone()),
+                detail: Some(failure.to_string()),
+                ..Violation::new(report::Control::Guard, report::Action::Blocked, "lookup", "guard.names")
+            });
+        }
         Verdict::Answered { .. } | Verdict::Failed(_) => return None,
     };
     let hint = Name::parse(&lookup.name)
@@ -287,4 +295,26 @@ fn lookup_violation(lookup: &Lookup) -> Option<Violation> {
         hint,
         ..Violation::new(report::Control::Network, action, "lookup", *key)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fnguard_policy::model::Transport;
+
+    fn lookup(verdict: Verdict) -> Lookup {
+        let rule = RuleRef { key: "network.allow", text: Some("api.test:443".to_owned()) };
+        let (kind, transport) = (names::RecordType::A, Transport::Tcp);
+        Lookup { name: "api.test".to_owned(), kind, transport, rule, verdict }
+    }
+
+    #[test]
+    fn a_limit_of_the_guards_own_is_told_and_a_nameservers_failure_is_not() {
+        let busy = lookup_violation(&lookup(Verdict::Failed(Failure::Busy))).unwrap();
+        assert_eq!((busy.control, busy.rule.as_str()), (report::Control::Guard, "guard.names"));
+        assert_eq!(busy.name.as_deref(), Some("api.test"));
+        assert!(lookup_violation(&lookup(Verdict::Failed(Failure::Timeout))).is_none());
+        let answered = Verdict::Answered { audited: false, bound: vec![], unbound: vec![] };
+        assert!(lookup_violation(&lookup(answered)).is_none());
+    }
 }
