@@ -1,5 +1,5 @@
 //! The ELF note that carries a compiled policy for whoever reads the function's file: the launcher,
-//! `fnguard inspect`. Arming does not read it.
+//! `fnguard check`. Arming does not read it.
 
 use fnguard_policy::model::compiled::{NOTE_OWNER, NOTE_TYPE};
 
