@@ -8,7 +8,7 @@ use fnguard_attacks::sink::Tcp;
 use serde_json::Value;
 
 fnguard_attacks::tests! { "posture":
-    all_is_held, no_seccomp, seccomp_that_only_seems_to_work, no_landlock, privileges_refused,
+    all_is_held, secret_in_another_variable, no_seccomp, seccomp_that_only_seems_to_work, no_landlock, privileges_refused,
     killed_for_trying, no_new_privs_refused, privileges_that_only_seem_given_up, calls_that_only_seem_to_work, limit_that_only_seems_to_be_set,
     seccomp_or_nothing, target_that_cannot_be_read, target_under_yama, target_in_a_platforms_domain,
 }
@@ -72,6 +72,21 @@ fn all_is_held() {
     let controls = posture["controls"].as_object().expect("controls");
     assert!(controls.values().all(|held| held == "held"), "{posture}");
     assert_eq!((&posture["mechanism"], &posture["level"]), (&"seccomp".into(), &"INFO".into()));
+}
+
+/// What is captured by its name stands under another one too: that copy is not scrubbed, and is found.
+fn secret_in_another_variable() {
+    let program = |on_unsupported| {
+        let attack = victim(["environment", "90", "00"]).guard(&policy(on_unsupported));
+        attack.variable("TOKEN", SECRET).variable("CONNECTION", format!("https://user:{SECRET}@db.example"))
+    };
+    let outcome = program("degrade").run();
+    let posture = outcome.finished().posture();
+    assert_eq!(posture["controls"]["environment"], "not_held", "{posture}");
+    assert!(posture["not_held"].to_string().contains("the bytes of TOKEN are still there"), "{posture}");
+    let outcome = program("refuse").run();
+    assert_eq!(outcome.status, Some(125), "{}", outcome.text());
+    assert!(outcome.shows(b"the bytes of TOKEN") && !outcome.shows(SECRET.as_bytes()), "{}", outcome.text());
 }
 
 const BY_FILTER: [&str; 4] = ["network", "exec", "exec_memory", "syscalls"];
