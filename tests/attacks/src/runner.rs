@@ -124,8 +124,13 @@ fn isolate(script: &str) {
     let addresses: String = ADDRESSES
         .iter()
         .map(|address| {
-            let nodad = if address.contains(':') { "nodad" } else { "" };
-            format!("ip addr add {address} dev lo {nodad}\n")
+            let (bare, _) = address.split_once('/').unwrap_or((address, ""));
+            if bare.contains(':') {
+                // The kernel adds the route to it later, by a worker of its own.
+                format!("ip addr add {address} dev lo nodad\nuntil ip route get {bare} > /dev/null 2>&1; do :; done\n")
+            } else {
+                format!("ip addr add {address} dev lo\n")
+            }
         })
         .collect();
     let drop = if privileged { "" } else { "setpriv --ambient-caps=-all --inh-caps=-all" };
