@@ -144,6 +144,25 @@ pub fn until_it_wins(attack: &Program, won: impl Fn(&Outcome) -> bool) -> bool {
     (0..50).any(|_| won(&attack.plain()))
 }
 
+/// Runs a race under the guard until it was `both`, allowed and refused in turn: on a busy machine one side may hold the
+/// whole of a short run. What must not come of any run is for `check`.
+#[track_caller]
+pub fn until_both(
+    run: impl Fn() -> Outcome,
+    check: impl Fn(&Outcome),
+    both: impl Fn(&Outcome) -> bool,
+) -> Outcome {
+    let mut outcome = run();
+    for _ in 0..50 {
+        check(&outcome);
+        if both(&outcome) {
+            return outcome;
+        }
+        outcome = run();
+    }
+    panic!("one side held every run\n{}", outcome.text());
+}
+
 /// A race against a guard that looks, decides and lets the call go on (`bin/naive.rs`): it must refuse
 /// what it sees and lose all the same, or the race shows nothing of a guard that wins.
 #[track_caller]

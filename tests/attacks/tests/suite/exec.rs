@@ -1,8 +1,8 @@
 //! Starting programs and processes.
 
 use crate::attack::{
-    FORBIDDEN, GUARDED, Guard, NET, VICTIM, c_program, fresh, loses, rounds, scratch, text, until_it_wins,
-    victim,
+    FORBIDDEN, GUARDED, Guard, NET, VICTIM, c_program, fresh, loses, rounds, scratch, text, until_both,
+    until_it_wins, victim,
 };
 use fnguard_attacks::program::{Policy, Program};
 use fnguard_attacks::sink::Tcp;
@@ -145,9 +145,11 @@ fn path_exchanged() {
         .limit(Duration::from_secs(1800));
     assert!(until_it_wins(&attack, |_| file.exists()));
     std::fs::remove_file(&file).expect("it is there");
-    let guarded = attack.under_guard(TRUE);
-    assert!(!file.exists(), "{}", guarded.text());
-    assert!(guarded.said("started") > 0 && guarded.said("refused") > 0, "{}", guarded.text());
+    until_both(
+        || attack.under_guard(TRUE),
+        |guarded| assert!(!file.exists(), "{}", guarded.text()),
+        |guarded| guarded.said("started") > 0 && guarded.said("refused") > 0,
+    );
 
     loses(&attack, "exec", "/usr/bin/true", |_| file.exists());
 }
