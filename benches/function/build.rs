@@ -5,7 +5,7 @@ use std::process::Command;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=baselines/arm.c");
-    println!("cargo::rerun-if-changed=../baselines/filter.h");
+    println!("cargo::rerun-if-changed=baselines/filter.h");
     println!("cargo::rerun-if-env-changed=CC");
     let object = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?).join("arm.o");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());

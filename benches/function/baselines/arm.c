@@ -1,6 +1,6 @@
 /* The least that arming in place can cost, linked into a program as the guard is: a fork, an empty
  * filter with a listener, and the listener handed to the parent, before main. */
-#include "../../baselines/filter.h"
+#include "filter.h"
 
 static void arm(int argc, char **argv, char **envp) {
     (void)argc, (void)argv, (void)envp;
