@@ -293,7 +293,8 @@ pub(crate) fn full_prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-fn net_covers(net: IpAddr, prefix: u8, address: IpAddr) -> bool {
+/// Whether an address lies in a network; one of IPv4 never in one of IPv6.
+pub(crate) fn net_covers(net: IpAddr, prefix: u8, address: IpAddr) -> bool {
     match (net, address) {
         (IpAddr::V4(net), IpAddr::V4(address)) => {
             let mask = u32::MAX.checked_shl(32u32.saturating_sub(u32::from(prefix))).unwrap_or(0);

@@ -160,17 +160,7 @@ fn parse_name(text: &str, host: &str, list: List, warnings: &mut Vec<Fault>) -> 
             .expected(PATTERNS)
             .help("list the names, or put those that belong together below one of your own"));
     }
-    let name = named(text, host)?;
-    if list == List::Listen {
-        return Err(Fault::error("a listening rule names an address of the function's own, not a name")
-            .at(text, host)
-            .help("127.0.0.1 is loopback; 0.0.0.0 and [::] are every address"));
-    }
-    if name.labels().last().is_some_and(|last| last == "localhost") {
-        return Err(Fault::error(format!("`{host}` is loopback, and no name binds loopback"))
-            .at(text, host)
-            .help("write 127.0.0.1 or [::1] with the port"));
-    }
+    let name = named(text, host, host, list)?;
     if name.labels().len() == 1 {
         warnings.push(
             Fault::warning(format!(
@@ -185,21 +175,32 @@ fn parse_name(text: &str, host: &str, list: List, warnings: &mut Vec<Fault>) -> 
     Ok(Target::Name(NamePattern::Exact(name)))
 }
 
-/// A host name in normal form, which no address could be taken for.
-fn named(text: &str, host: &str) -> Result<Name, Fault> {
-    let name = Name::parse(host).map_err(|error| {
-        let fault = Fault::error(format!("`{host}` is no name: {error}")).at(text, host).expected(FORMS);
+/// The name `given`, which is the peer `host` or the base of its pattern, in normal form: one that no address could be
+/// taken for, and that may stand in the list.
+fn named(text: &str, host: &str, given: &str, list: List) -> Result<Name, Fault> {
+    let name = Name::parse(given).map_err(|error| {
+        let fault = Fault::error(format!("`{given}` is no name: {error}")).at(text, given).expected(FORMS);
         match error {
-            NameError::Byte if host.contains('@') => fault.help("leave out what stands before `@`"),
+            NameError::Byte if given.contains('@') => fault.help("leave out what stands before `@`"),
             _ => fault,
         }
     })?;
     let last = name.labels().last().map_or("", String::as_str);
     if last.bytes().all(|b| b.is_ascii_digit()) || is_hex_number(last) {
         // WHATWG URL, "ends in a number": such a text is an address to some and a name to others.
-        return Err(Fault::error(format!("`{host}` is neither an address nor a name"))
-            .at(text, host)
+        return Err(Fault::error(format!("`{given}` is neither an address nor a name"))
+            .at(text, given)
             .expected("an IPv4 address: four numbers from 0 to 255, without leading zeros"));
+    }
+    if list == List::Listen {
+        return Err(Fault::error("a listening rule names an address of the function's own, not a name")
+            .at(text, host)
+            .help("127.0.0.1 is loopback; 0.0.0.0 and [::] are every address"));
+    }
+    if last == "localhost" {
+        return Err(Fault::error(format!("`{host}` is loopback, and no name binds loopback"))
+            .at(text, host)
+            .help("write 127.0.0.1 or [::1] with the port"));
     }
     Ok(name)
 }
@@ -228,17 +229,7 @@ fn parse_pattern(
     if base.contains('*') {
         return Err(Fault::error("`*` stands once, as the first label").at(text, host).expected(PATTERNS));
     }
-    let name = named(text, base)?;
-    if list == List::Listen {
-        return Err(Fault::error("a listening rule names an address of the function's own, not a name")
-            .at(text, host)
-            .help("127.0.0.1 is loopback; 0.0.0.0 and [::] are every address"));
-    }
-    if name.labels().last().is_some_and(|last| last == "localhost") {
-        return Err(Fault::error(format!("`{host}` is loopback, and no name binds loopback"))
-            .at(text, host)
-            .help("write 127.0.0.1 or [::1] with the port"));
-    }
+    let name = named(text, host, base, list)?;
     match shared_names::below(&name, depth == Depth::Any) {
         Some(Below::Registry(suffix)) => {
             return Err(Fault::error(format!(

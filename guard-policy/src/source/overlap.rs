@@ -2,7 +2,7 @@
 //! [`sections`](super::sections)' matter.
 
 use crate::model::address::needs_exact_rule;
-use crate::model::decide::full_prefix;
+use crate::model::decide::{full_prefix, net_covers};
 use crate::model::{NamePattern, NetworkRule, PortRange, Target};
 use std::net::IpAddr;
 
@@ -35,7 +35,9 @@ fn target_covers(earlier: &Target, later: &Target) -> bool {
         (Target::Name(earlier), Target::Name(later)) => pattern_covers(earlier, later),
         (Target::Net { address: net, prefix }, Target::Net { address, prefix: length }) => {
             (net, prefix) == (address, length)
-                || (prefix <= length && !opened_exactly(*address, *length) && within(*net, *prefix, *address))
+                || (prefix <= length
+                    && !opened_exactly(*address, *length)
+                    && net_covers(*net, *prefix, *address))
         }
         (Target::Any, Target::Net { address, prefix }) => !opened_exactly(*address, *prefix),
         (Target::Any, _) => true,
@@ -57,18 +59,6 @@ fn pattern_covers(earlier: &NamePattern, later: &NamePattern) -> bool {
         }
         (NamePattern::Exact(_) | NamePattern::OneLabel(_), _) => false,
     }
-}
-
-fn within(net: IpAddr, prefix: u8, address: IpAddr) -> bool {
-    let (net, address, width) = match (net, address) {
-        (IpAddr::V4(net), IpAddr::V4(address)) => {
-            (u128::from(u32::from(net)), u128::from(u32::from(address)), 32u32)
-        }
-        (IpAddr::V6(net), IpAddr::V6(address)) => (u128::from(net), u128::from(address), 128),
-        _ => return false,
-    };
-    let beyond = width.saturating_sub(u32::from(prefix));
-    net.checked_shr(beyond).unwrap_or(0) == address.checked_shr(beyond).unwrap_or(0)
 }
 
 #[cfg(test)]
