@@ -105,10 +105,8 @@ fn execute(program: &str) {
     let list = [path.as_ptr(), std::ptr::null()];
     in_a_child(|| {
         // SAFETY: terminated strings in terminated arrays.
-        say(
-            "execute",
-            answer(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), list.as_ptr(), &list[1]) }),
-        );
+        let result = unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), list.as_ptr(), &list[1]) };
+        say("execute", answer(result));
     });
 }
 

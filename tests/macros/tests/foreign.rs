@@ -384,9 +384,11 @@ fn main() {
         }
     }
     println!("answered: 42");
-    println!("socket: {}", unsafe { libc::fcntl(19, libc::F_GETFD) });
+    // SAFETY: no pointers.
+    let flags = |number| unsafe { libc::fcntl(number, libc::F_GETFD) };
+    println!("socket: {}", flags(19));
     for number in [20, 21] {
-        println!("object {number}: {}", unsafe { libc::fcntl(number, libc::F_GETFD) });
+        println!("object {number}: {}", flags(number));
     }
     // Of whoever armed: the parent, or, unguarded, this process itself.
     let pid = if fnguard::is_armed() { std::os::unix::process::parent_id() } else { std::process::id() };
